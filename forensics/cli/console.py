@@ -1,0 +1,27 @@
+"""What every command shares: how errors, JSON and exit codes reach the user."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from forensics.errors import ForensicsError
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line of standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_error(error: ForensicsError) -> None:
+    """What is wrong and how to mend it, one line each, on standard error."""
+    print(f"error: {error.what}", file=sys.stderr)
+    if error.fix:
+        print(f"  fix: {error.fix}", file=sys.stderr)
+
+
+def silence_broken_pipe() -> None:
+    """Let `forensics … | head` end quietly: point stdout at /dev/null before interpreter exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

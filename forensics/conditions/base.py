@@ -1,0 +1,37 @@
+"""The contract of a channel condition: what a recording goes through, whatever its label.
+
+A condition never tells bona fide from spoof: the builder draws it from the item's seed alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from forensics.media.audio import Waveform
+from forensics.registry import Registry
+
+
+class Condition(BaseModel, ABC):
+    """One kind of channel; the fields are the ranges that `apply` draws from.
+
+    `apply` keeps the number of samples and the sampling rate, is deterministic under `rng`, and
+    returns besides what it drew (JSON-safe), for the item's metadata.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def apply(self, wave: Waveform, rng: np.random.Generator) -> tuple[Waveform, dict[str, Any]]:
+        """The degraded copy (float32, same length and rate) and what was drawn."""
+
+
+CONDITIONS: Registry[Condition] = Registry(
+    "condition", "forensics.conditions", "forensics.conditions"
+)
+register_condition = CONDITIONS.register

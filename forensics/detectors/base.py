@@ -1,0 +1,55 @@
+"""The contract of a detector.
+
+Inside the package scores are LLR-like and **higher means bona fide** (the ASVspoof convention);
+`forensics.verdict` alone turns them into `p_manipulated`, where 1 always means manipulated.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from forensics.registry import Registry
+
+
+class SpeechDetector(ABC):
+    """Scores windows of speech. Longer files are cut into windows by the caller.
+
+    Attributes:
+        sampling_rate: of the samples that `score` takes, Hz.
+        window_samples: length of one window; shorter clips are tiled to it by the caller.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    licence: ClassVar[str]
+    summary: ClassVar[str]
+    modality: ClassVar[str] = "speech"
+    sampling_rate: int = 16_000
+    window_samples: int = 64_600
+
+    @classmethod
+    @abstractmethod
+    def from_folder(cls, folder: Path) -> SpeechDetector:
+        """Load `config.json` and `model.safetensors`, checked against the pinned SHA-256.
+
+        Raises:
+            MissingRequirement: there are no weights there.
+            CorpusError: the weights do not match their pinned hash.
+        """
+
+    @abstractmethod
+    def score(self, windows: np.ndarray) -> np.ndarray:
+        """float32 (B, window_samples) in [-1, 1] → raw scores float64 (B,), higher = bona fide.
+
+        A window's score does not depend on the other windows of the batch.
+        """
+
+
+DETECTORS: Registry[SpeechDetector] = Registry(
+    "detector", "forensics.detectors", "forensics.detectors"
+)
+register_detector = DETECTORS.register
