@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from forensics.detectors.bundle import Bundle
 from forensics.registry import Registry
 
 
@@ -21,6 +22,7 @@ class SpeechDetector(ABC):
     Attributes:
         sampling_rate: of the samples that `score` takes, Hz.
         window_samples: length of one window; shorter clips are tiled to it by the caller.
+        bundle: where the weights come from: their hash, calibration and thresholds.
     """
 
     name: ClassVar[str]
@@ -30,15 +32,20 @@ class SpeechDetector(ABC):
     modality: ClassVar[str] = "speech"
     sampling_rate: int = 16_000
     window_samples: int = 64_600
+    bundle: Bundle
 
     @classmethod
     @abstractmethod
-    def from_folder(cls, folder: Path) -> SpeechDetector:
+    def from_folder(cls, folder: Path, device: str = "cpu") -> SpeechDetector:
         """Load `config.json` and `model.safetensors`, checked against the pinned SHA-256.
 
+        Args:
+            device: where to compute, e.g. "cuda".
+
         Raises:
-            MissingRequirement: there are no weights there.
+            MissingRequirement: there are no weights there, or no such device.
             CorpusError: the weights do not match their pinned hash.
+            UsageError: they are the weights of another detector.
         """
 
     @abstractmethod
