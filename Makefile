@@ -1,0 +1,46 @@
+# Everything runs in .venv; uv is installed inside it. No root, no system packages.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+EXTRAS := dev,vocos,lyra,av,ray
+DEMO_OUT ?= demo-out
+
+.PHONY: setup test test-slow lint types demo bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt setup.py
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed, this is %s" % sys.version.split()[0]'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS)]'
+	@# WORLD compiles on install: without a C++ compiler everything else still works.
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[world]' \
+	  || echo 'note: the WORLD vocoder is left out (no C++ compiler)'
+	touch $@
+
+test: setup lint types
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: setup
+	$(BIN)/pytest -m slow --timeout 3600
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/pyright
+
+# SPEECH=/path/to/recordings (folder or CSV) is the bona fide speech; without it: TTS only.
+demo: setup
+	$(BIN)/forensics demo --out $(DEMO_OUT) $(if $(SPEECH),--speech '$(SPEECH)')
+
+bench: setup
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/shards.py
+	$(BIN)/python benchmarks/build.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info $(DEMO_OUT)

@@ -1,0 +1,139 @@
+"""What this installation offers and lacks: the data behind `forensics list` and `doctor`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from forensics import resources
+
+Sort = Literal["generators", "detectors", "conditions", "pipelines", "datasets"]
+
+# (module, distribution, needed by everything, how to get it)
+_PACKAGES = (
+    ("torch", "torch", True, "pip install 'torch>=2.14,<2.15'"),
+    ("torchaudio", "torchaudio", True, "pip install 'torchaudio>=2.11,<2.12'"),
+    ("torchvision", "torchvision", True, "pip install 'torchvision>=0.29'"),
+    ("timm", "timm", True, "pip install timm"),
+    ("transformers", "transformers", True, "pip install transformers"),
+    ("diffusers", "diffusers", True, "pip install diffusers"),
+    ("librosa", "librosa", True, "pip install librosa"),
+    ("cv2", "opencv-python-headless", True, "pip install opencv-python-headless"),
+    ("webdataset", "webdataset", True, "pip install webdataset"),
+    ("soundfile", "soundfile", True, "pip install soundfile"),
+    ("espeakng_loader", "espeakng-loader", True, "pip install espeakng-loader"),
+    ("pyworld", "pyworld", False, "pip install 'forensics[world]' (needs a C++ compiler)"),
+    ("vocos", "vocos", False, "pip install 'forensics[vocos]'"),
+    ("ai_edge_litert", "ai-edge-litert", False, "pip install 'forensics[lyra]'"),
+    ("piper", "piper-tts", False, "pip install 'forensics[piper]'"),
+    ("av", "av", False, "pip install 'forensics[av]'"),
+    ("ray", "ray", False, "pip install 'forensics[ray]'"),
+)
+
+
+def rows(what: Sort) -> list[dict[str, Any]]:
+    """One dict an entry with at least `name` and `summary`."""
+    if what in ("generators", "detectors"):
+        return generator_rows() if what == "generators" else detector_rows()
+    if what == "conditions":
+        from forensics.conditions.base import CONDITIONS
+
+        return [
+            {"name": name, "summary": CONDITIONS.get(name).summary} for name in CONDITIONS.names()
+        ]
+    if what == "pipelines":
+        from forensics.corpus.recipe import load_recipe
+
+        return [
+            {"name": name, "summary": load_recipe(name)[0].summary}
+            for name in resources.names("pipelines")
+        ]
+    from forensics.corpus.card import load_card
+
+    cards = [load_card(name) for name in resources.names("datasets")]
+    return [
+        {"name": c.name, "kind": c.modality, "summary": c.title, "licence": c.licence}
+        for c in cards
+    ]
+
+
+def generator_rows() -> list[dict[str, Any]]:
+    """Registered generators with their state: ready, needs weights, package or program."""
+    from forensics.generators.base import GENERATORS
+
+    found = []
+    for name in GENERATORS.names():
+        cls = GENERATORS.get(name)
+        generator = cls()
+        lacking = generator.check()
+        kinds = sorted({r.kind for r in generator.requirements() if r.missing()})
+        found.append(
+            {
+                "name": name,
+                "kind": cls.kind,
+                "state": "ready" if not lacking else "needs " + "+".join(kinds),
+                "summary": cls.summary,
+                "licence": cls.licence,
+                "missing": [lack.what for lack in lacking],
+                "fixes": [lack.fix for lack in lacking],
+            }
+        )
+    return found
+
+
+def detector_rows() -> list[dict[str, Any]]:
+    """Registered detectors; ready when weights ship with the package."""
+    from forensics.detectors.base import DETECTORS
+
+    found = []
+    for name in DETECTORS.names():
+        cls = DETECTORS.get(name)
+        fixes = cls.weights_fixes()
+        found.append(
+            {
+                "name": name,
+                "kind": cls.modality,
+                "state": "needs weights" if fixes else "ready",
+                "summary": cls.summary,
+                "licence": cls.licence,
+                "fixes": fixes,
+            }
+        )
+    return found
+
+
+def examine() -> dict[str, Any]:
+    """Imports every package for real, so that a broken one is told from a missing one."""
+    packages = [_examine(*entry) for entry in _PACKAGES]
+    return {
+        "packages": packages,
+        "cpu_cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "gpu": _gpu(),
+        "generators": generator_rows(),
+        "detectors": detector_rows(),
+    }
+
+
+def _examine(module: str, distribution: str, core: bool, fix: str) -> dict[str, Any]:
+    row = {"name": distribution, "core": core, "works": False, "found": "", "fix": fix}
+    try:
+        row["found"] = version(distribution)
+        importlib.import_module(module)
+        row["works"] = True
+    except PackageNotFoundError:
+        pass
+    except Exception as error:  # a package that is installed but cannot be imported
+        row["found"] = f"{row['found']} is installed but fails: {str(error).splitlines()[0]}"
+    return row
+
+
+def _gpu() -> str:
+    try:
+        import torch
+    except ImportError:
+        return "unknown (no torch)"
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"

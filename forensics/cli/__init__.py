@@ -1,0 +1,61 @@
+"""The command line. Every command is a thin call into the package and imports it when it runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from forensics.cli import audit, catalog, corpus, detect, weights
+from forensics.cli.console import print_error, silence_broken_pipe
+from forensics.errors import ForensicsError
+
+app = typer.Typer(
+    name="forensics",
+    help="Make forged media, learn from it, and tell forged media from real.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("detect")(detect.detect)
+app.command("build-dataset")(corpus.build_dataset)
+app.command("inspect")(corpus.inspect)
+app.command("verify")(corpus.verify)
+app.command("audit")(audit.audit)
+app.command("import-weights")(weights.import_weights)
+app.command("list")(catalog.list_entries)
+app.add_typer(catalog.configs, name="configs")
+app.command("doctor")(catalog.doctor)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        print(f"forensics {version('forensics')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is being done."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+
+
+def main() -> None:
+    """Entry point: expected errors become two lines and an exit code, all else a traceback."""
+    try:
+        app()
+    except ForensicsError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        silence_broken_pipe()
+        sys.exit(0)

@@ -1,0 +1,256 @@
+"""`build_dataset`: plan, run, finish. What `forensics build-dataset` calls."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from forensics.shards.reader import read_sidecar
+from forensics.shards.verify import check_shard
+
+from forensics.corpus.index import finish_corpus
+from forensics.corpus.plan import Plan, make_plan, read_plan
+from forensics.corpus.recipe import Recipe, load_recipe
+from forensics.corpus.runners import RUNNERS, RunnerName, Work
+from forensics.corpus.shard_job import ShardReport
+from forensics.corpus.source import Source, load_source
+from forensics.errors import MachineError, UsageError
+from forensics.progress import Progress
+from forensics.shards import storage
+
+
+@dataclass
+class BuildResult:
+    """What a build did. `generator_s` sums wall seconds inside the engines' own calls."""
+
+    out: str
+    plan: Plan
+    built: int = 0
+    reused: int = 0
+    items: int = 0
+    failed: int = 0
+    failures_by_reason: dict[str, int] = field(default_factory=dict)
+    worker_s: float = 0.0
+    generator_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def failed_share(self) -> float:
+        return self.failed / max(1, self.items + self.failed)
+
+
+def plan_dataset(
+    pipeline: str,
+    source: str | os.PathLike[str],
+    *,
+    where: dict[str, str] | None = None,
+    systems: list[str] | None = None,
+    settings: dict[str, dict[str, Any]] | None = None,
+    seed: int | None = None,
+    require_all: bool = False,
+) -> tuple[Plan, Source]:
+    """Expand a pipeline over a source without building anything: what `--dry-run` shows.
+
+    Args:
+        pipeline: a shipped name ("audeter") or the path of a recipe.
+        source: folder of recordings, CSV, or shards.
+        where: CSV column → value that rows must have.
+        systems: names of the recipe's systems to keep; all when None.
+        settings: system → parameter → value, over those of the recipe.
+        seed: replaces the recipe's.
+        require_all: a system that cannot run here is an error.
+
+    Raises:
+        UsageError, MissingRequirement: see `load_recipe`, `load_source`, `make_plan`.
+    """
+    recipe, sentences = load_recipe(pipeline)
+    recipe = _adjusted(recipe, systems, settings or {}, seed, require_all)
+    material = load_source(source, where)
+    return make_plan(recipe, sentences, material), material
+
+
+def build_dataset(
+    pipeline: str,
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    workers: int = 1,
+    runner: RunnerName = "local",
+    where: dict[str, str] | None = None,
+    systems: list[str] | None = None,
+    settings: dict[str, dict[str, Any]] | None = None,
+    seed: int | None = None,
+    require_all: bool = False,
+    retry_failed: bool = False,
+) -> BuildResult:
+    """Build a corpus, or go on where an earlier build of the same plan stopped.
+
+    Args:
+        out: folder or fsspec URL; holds `plan.json`, `recipe.yaml`, `shards/`, `info.json` and
+            `manifest.parquet` afterwards.
+        workers: processes (or Ray tasks) at a time.
+        retry_failed: build shards that list failures again.
+
+    Raises:
+        UsageError: `out` holds another plan, or a build is running there.
+        MachineError: the disk is full or may not be written; finished shards stay.
+    """
+    plan, material = plan_dataset(
+        pipeline,
+        source,
+        where=where,
+        systems=systems,
+        settings=settings,
+        seed=seed,
+        require_all=require_all,
+    )
+    target = os.fspath(out).rstrip("/")
+    with _locked(target):
+        _write_plan(plan, target)
+        todo = _unfinished(plan, target, retry_failed)
+        result = BuildResult(target, plan, reused=len(plan.shards) - len(todo))
+        work = Work(f"{target}/plan.json", str(material.root.resolve()), target)
+        for report in _run(plan, work, todo, runner, workers):
+            _add(result, report)
+        info = finish_corpus(plan, target)
+    result.items = sum(split.items for split in info.splits.values())
+    result.failed = sum(info.failures_by_reason.values())
+    result.failures_by_reason = info.failures_by_reason
+    return result
+
+
+def _run(
+    plan: Plan, work: Work, todo: list[str], runner: RunnerName, workers: int
+) -> Iterator[ShardReport]:
+    if not todo:
+        return
+    sizes = {shard.name: plan.item_count(shard) for shard in plan.shards}
+    total = sum(sizes[name] for name in todo)
+    with Progress(total, f"building {plan.recipe.name}") as progress:
+        for report in RUNNERS[runner](work, todo, max(1, workers)):
+            progress.advance(sizes[report.shard])
+            yield report
+
+
+def _add(result: BuildResult, report: ShardReport) -> None:
+    """Count a finished shard and append its timings to `build.jsonl` (local corpora)."""
+    result.built += 1
+    result.worker_s += report.wall_s
+    for name, seconds in report.generator_s.items():
+        result.generator_s[name] = result.generator_s.get(name, 0.0) + seconds
+    if not storage.is_remote(result.out):
+        with Path(result.out, "build.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(asdict(report)) + "\n")
+
+
+def _adjusted(
+    recipe: Recipe,
+    systems: list[str] | None,
+    settings: dict[str, dict[str, Any]],
+    seed: int | None,
+    require_all: bool,
+) -> Recipe:
+    known = {system.name: system for system in recipe.systems}
+    unknown = [name for name in [*(systems or []), *settings] if name not in known]
+    if unknown:
+        raise UsageError(f"the recipe has no system {unknown[0]!r}", f"it has: {', '.join(known)}")
+    kept = (spec for name, spec in known.items() if systems is None or name in systems)
+    changes: dict[str, Any] = {
+        "systems": tuple(
+            spec.model_copy(update={"params": spec.params | settings.get(spec.name, {})})
+            for spec in kept
+        )
+    }
+    if seed is not None:
+        changes["seed"] = seed
+    if require_all:
+        changes["missing"] = "error"
+    return recipe.model_copy(update=changes)
+
+
+def _write_plan(plan: Plan, out: str) -> None:
+    path = f"{out}/plan.json"
+    if storage.size(path) is not None:
+        before = read_plan(path)
+        if before.hash != plan.hash:
+            raise UsageError(
+                f"{out} holds another plan ({_difference(before, plan)})",
+                "choose another --out, or call with the recipe, source and engines it was made of",
+            )
+        return
+    recipe = plan.recipe.model_dump(mode="json")
+    storage.publish(f"{out}/recipe.yaml", yaml.safe_dump(recipe, sort_keys=False).encode())
+    storage.publish(path, plan.model_dump_json().encode())
+
+
+def _difference(before: Plan, now: Plan) -> str:
+    """What changed, in words: recipe fields, systems, or the source list."""
+    fields = [
+        name
+        for name in type(now.recipe).model_fields
+        if getattr(before.recipe, name) != getattr(now.recipe, name)
+    ]
+    if fields:
+        return f"recipe differs in: {', '.join(fields)}"
+    if before.systems != now.systems:
+        old, new = ({s.name: s for s in plan.systems} for plan in (before, now))
+        changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        return f"systems that differ: {', '.join(changed)}"
+    return "the source list differs"
+
+
+def _unfinished(plan: Plan, out: str, retry_failed: bool) -> list[str]:
+    """Shards that lack a valid completion record; every present one is hashed again."""
+    present = set(storage.names(f"{out}/shards"))
+    for name in present:
+        if name.endswith(".part"):
+            storage.remove(f"{out}/shards/{name}")
+    todo = []
+    finished = [shard.name for shard in plan.shards if f"{shard.name}.json" in present]
+    with Progress(len(finished), "checking finished shards", "shards") as progress:
+        for shard in plan.shards:
+            if f"{shard.name}.json" not in present:
+                todo.append(shard.name)
+                continue
+            damage = check_shard(f"{out}/shards", shard.name, plan=plan.hash)
+            progress.advance()
+            if damage is not None or (retry_failed and _has_failures(out, shard.name)):
+                todo.append(shard.name)
+    return todo
+
+
+def _has_failures(out: str, shard: str) -> bool:
+    return bool(read_sidecar(f"{out}/shards", shard).failures)
+
+
+@contextmanager
+def _locked(out: str) -> Iterator[None]:
+    """One build at a time in a local folder; the lock dies with its process."""
+    if storage.is_remote(out):
+        yield
+        return
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    except OSError as error:
+        raise MachineError(f"cannot write in {out}: {error.strerror}", "choose --out") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another build is running in {out}", "wait for it, or choose another --out"
+            ) from None
+        yield
+
+
+def has_plan(out: str) -> bool:
+    """Whether a corpus was begun in this folder."""
+    return storage.size(f"{out.rstrip('/')}/plan.json") is not None

@@ -1,0 +1,160 @@
+"""What a finished corpus says of itself: `info.json`, `manifest.parquet`, and `inspect`."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from forensics.corpus.plan import Plan
+from forensics.errors import CorpusError
+from forensics.shards import storage
+from forensics.shards.format import Sidecar, canonical_json
+from forensics.shards.reader import read_sidecar
+
+INFO_FORMAT = 1
+_MAX_RECORD_BYTES = 1 << 28
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitInfo(_Strict):
+    """Counts of one split; `shards` maps names to items."""
+
+    items: int
+    hours: float
+    groups: int
+    labels: dict[str, int]
+    shards: dict[str, int]
+
+
+class SystemInfo(_Strict):
+    """Counts of one system ("bonafide" included)."""
+
+    kind: str
+    items: int
+    hours: float
+    failed: int
+
+
+class CorpusInfo(_Strict):
+    """`info.json`: written last, so its presence means that the whole plan was carried out."""
+
+    format: int = INFO_FORMAT
+    name: str
+    plan: str
+    bytes: int
+    splits: dict[str, SplitInfo]
+    systems: dict[str, SystemInfo]
+    domains: dict[str, int]
+    licences: dict[str, int]
+    failures_by_reason: dict[str, int]
+    missing_systems: dict[str, str]
+
+
+def finish_corpus(plan: Plan, out: str) -> CorpusInfo:
+    """Write `manifest.parquet`, then `info.json`, from the sidecars."""
+    sidecars = list(read_sidecars(out, [shard.name for shard in plan.shards]))
+    info = summarise(
+        sidecars,
+        name=plan.recipe.name,
+        plan=plan.hash,
+        missing={m.name: "; ".join(m.missing) for m in plan.missing},
+    )
+    storage.publish(f"{out}/manifest.parquet", _manifest(sidecars))
+    storage.publish(f"{out}/info.json", canonical_json(info))
+    return info
+
+
+def read_sidecars(out: str, names: list[str] | None = None) -> Iterator[Sidecar]:
+    """The sidecars of a corpus; of every shard that has one when `names` is None.
+
+    Raises:
+        CorpusError: a sidecar is missing or not valid.
+    """
+    if names is None:
+        names = sorted(n[:-5] for n in storage.names(f"{out}/shards") if n.endswith(".json"))
+    for name in names:
+        yield read_sidecar(f"{out}/shards", name)
+
+
+def inspect_corpus(out: str) -> CorpusInfo:
+    """Counts of a corpus, finished or not, from the sidecars there are.
+
+    Raises:
+        CorpusError: there are no shards.
+    """
+    sidecars = list(read_sidecars(out))
+    if not sidecars:
+        raise CorpusError(f"{out} holds no finished shards", "build a corpus there first")
+    plan, name, missing = sidecars[0].plan, out.rstrip("/").rsplit("/", 1)[-1], {}
+    if storage.size(f"{out}/info.json") is not None:
+        text = storage.read(f"{out}/info.json", _MAX_RECORD_BYTES)
+        before = CorpusInfo.model_validate_json(text)
+        name, missing = before.name, before.missing_systems
+    return summarise(sidecars, name=name, plan=plan, missing=missing)
+
+
+def summarise(
+    sidecars: list[Sidecar], *, name: str, plan: str, missing: dict[str, str]
+) -> CorpusInfo:
+    """Count items, hours, groups, licences and failures over sidecars."""
+    metas = [(sidecar, meta) for sidecar in sidecars for meta in sidecar.items.values()]
+    failures = [failure for sidecar in sidecars for failure in sidecar.failures]
+    failed = Counter(failure.system for failure in failures)
+    splits, systems = {}, {}
+    for split in sorted({sidecar.split for sidecar in sidecars}):
+        own = [meta for _, meta in metas if meta.split == split]
+        splits[split] = SplitInfo(
+            items=len(own),
+            hours=_hours(own),
+            groups=len({meta.group for meta in own}),
+            labels=dict(sorted(Counter(meta.label for meta in own).items())),
+            shards={s.shard: s.count for s in sidecars if s.split == split},
+        )
+    kinds = {meta.system: meta.kind for _, meta in metas}
+    for system in sorted(kinds.keys() | failed.keys()):
+        own = [meta for _, meta in metas if meta.system == system]
+        systems[system] = SystemInfo(
+            kind=kinds.get(system, "none"),
+            items=len(own),
+            hours=_hours(own),
+            failed=failed[system],
+        )
+    return CorpusInfo(
+        name=name,
+        plan=plan,
+        bytes=sum(sidecar.bytes for sidecar in sidecars),
+        splits=splits,
+        systems=systems,
+        domains=dict(sorted(Counter(meta.domain for _, meta in metas).items())),
+        licences=dict(sorted(Counter(meta.licence for _, meta in metas).items())),
+        failures_by_reason=dict(sorted(Counter(f.reason for f in failures).items())),
+        missing_systems=missing,
+    )
+
+
+def _hours(metas: list[Any]) -> float:
+    return round(sum(meta.duration_s or 0.0 for meta in metas) / 3600, 4)
+
+
+def _manifest(sidecars: list[Sidecar]) -> bytes:
+    """One row an item; nested fields as JSON text, so that any reader can query them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = []
+    for sidecar in sidecars:
+        for key, meta in sidecar.items.items():
+            row = meta.model_dump(mode="json")
+            row["params"] = canonical_json(row["params"]).decode()
+            row["conditions"] = canonical_json(row["conditions"]).decode()
+            rows.append({"key": key, "shard": sidecar.shard, **row})
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer, compression="zstd")
+    return buffer.getvalue()
