@@ -1,41 +1,55 @@
 """The one door for audio: probe, decode within limits, downmix, resample.
 
-Everything is float32 mono in [-1, 1] inside the package. soundfile (libsndfile) reads wav, flac,
-mp3, ogg and opus; PyAV (extra `av`) is asked for what it cannot read (m4a, webm, video tracks).
+Everything is float32 mono, nominally in [-1, 1], inside the package. Content decides how a file is
+read, never its extension. soundfile (libsndfile) reads wav, flac, mp3, ogg, opus, aiff, au, caf;
+PyAV (extra `av`) what it cannot read (m4a, webm, aac, the audio of a video).
 """
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 import numpy as np
 import soundfile
 import soxr
 
 from forensics.errors import MediaError
+from forensics.media.av_reader import AvReader, av_installed
+from forensics.media.raw import ByteSource, RawFile
+from forensics.media.sndfile_reader import SndfileReader
+from forensics.media.sniff import AUDIO_EXTENSIONS, Content, promised_bytes
 
-EXTENSIONS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".webm", ".aiff", ".au"})
+EXTENSIONS = AUDIO_EXTENSIONS
 
-AudioSource = str | os.PathLike[str] | bytes
+AudioSource = ByteSource | RawFile
+
+_BLOCK_SAMPLES = 1 << 22  # over all channels: what one decoding step holds at most
+_LOSSY_SLACK_S = 0.1  # encoders' headers count padding that decoders drop
+_CANCELLED = 0.01  # the mean of the channels keeps less than this of their power
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What untrusted audio may cost. Beyond them decoding stops with a `MediaError`."""
+    """What untrusted audio may cost. Beyond them decoding stops with a `MediaError`.
+
+    `max_read_samples` bounds one read (2 GiB of float32, over 3 h at 48 kHz); longer files are
+    read in windows.
+    """
 
     max_bytes: int = 4 << 30
     max_seconds: float = 6 * 3600
     max_channels: int = 64
+    min_rate: int = 4_000
     max_rate: int = 768_000
+    max_read_samples: int = 1 << 29
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What the header says; `duration_s` is in seconds."""
+    """What the file says; `duration_s` is in seconds."""
 
     sampling_rate: int
     channels: int
@@ -59,6 +73,12 @@ class Waveform:
     def duration_s(self) -> float:
         return len(self.samples) / self.sampling_rate
 
+    def read(self, start_s: float = 0.0, duration_s: float | None = None) -> Waveform:
+        """A part, as `AudioFile.read` gives it."""
+        start = round(start_s * self.sampling_rate)
+        end = None if duration_s is None else start + round(duration_s * self.sampling_rate)
+        return Waveform(self.samples[start:end], self.sampling_rate)
+
     def resampled(self, sampling_rate: int) -> Waveform:
         """At another rate (soxr HQ, linear phase)."""
         if sampling_rate == self.sampling_rate:
@@ -70,26 +90,38 @@ class Waveform:
 class AudioFile:
     """An audio file or its bytes, opened for reading in parts; a context manager.
 
+    Attributes:
+        info: rate, channels, length, container, codec.
+        content: what the first bytes say it is.
+        has_video: a video whose audio track is read.
+        tags: what the file says of its own making (`software`, `encoder`, `comment`, …).
+        notes: what is odd but does no harm, e.g. an extension that lies.
+
     Raises:
         MediaError: with a reason code, for everything that cannot be opened as audio.
     """
 
     def __init__(self, source: AudioSource, limits: Limits | None = None):
         self.limits = limits or Limits()
-        self.name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
-        self._file = self._open(source)
-        self.info = AudioInfo(
-            self._file.samplerate,
-            self._file.channels,
-            self._file.frames,
-            self._file.format,
-            self._file.subtype,
+        self._owns_raw = not isinstance(source, RawFile)
+        self._raw = (
+            source if isinstance(source, RawFile) else RawFile(source, self.limits.max_bytes)
         )
+        self.name = self._raw.name
+        self._last: tuple[int, np.ndarray] = (0, np.zeros(0, np.float32))
+        self._reader: SndfileReader | AvReader | None = None
         try:
+            self.content = self._checked_content()
+            reader = self._reader = self._open_reader()
+            self.info = AudioInfo(
+                reader.sampling_rate, reader.channels, reader.frames, reader.container, reader.codec
+            )
             self._check_header()
-        except MediaError:
+        except BaseException:
             self.close()
             raise
+        self.has_video, self.tags = reader.has_video, reader.tags
+        self.notes = self._extension_note()
 
     def __enter__(self) -> AudioFile:
         return self
@@ -97,40 +129,41 @@ class AudioFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def duration_s(self) -> float:
+        return self.info.duration_s
+
     def close(self) -> None:
-        self._file.close()
+        if self._reader is not None:
+            self._reader.close()
+        if self._owns_raw:
+            self._raw.close()
 
     def read(self, start_s: float = 0.0, duration_s: float | None = None) -> Waveform:
         """Decode a part (all when `duration_s` is None), downmixed to mono at the file's rate.
 
+        Parts that follow or overlap each other in order are decoded without seeking back.
+
         Raises:
             MediaError: `truncated` when the data ends before the header says, `invalid_samples`
-                when it holds NaN or infinity.
+                when it holds NaN or infinity, `too_large` for more than `Limits.max_read_samples`.
         """
         rate = self.info.sampling_rate
         start = min(round(start_s * rate), self.info.frames)
-        count = self.info.frames - start if duration_s is None else round(duration_s * rate)
-        count = min(count, self.info.frames - start)
-        try:
-            self._file.seek(start)
-            samples = self._file.read(count, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
+        rest = self.info.frames - start
+        count = rest if duration_s is None else min(round(duration_s * rate), rest)
+        if count > self.limits.max_read_samples:
             raise MediaError(
-                "truncated", f"{self.name}: the audio data is damaged ({error})", "re-export it"
-            ) from error
-        if len(samples) < count:
-            raise MediaError(
-                "truncated",
-                f"{self.name}: the data ends at {(start + len(samples)) / rate:.2f} s, "
-                f"the header promises {self.info.duration_s:.2f} s",
-                "copy or export the file again",
+                "too_large", f"{self.name}: {count} samples in one read", "read it in windows"
             )
-        mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
+        mono = self._read_mono(start, count)
         if not np.isfinite(mono).all():
             raise MediaError(
                 "invalid_samples", f"{self.name}: holds NaN or infinite samples", "re-export it"
             )
-        return Waveform(np.ascontiguousarray(mono), rate)
+        if duration_s is not None:
+            self._last = (start, mono.copy())  # the caller may write to what it gets
+        return Waveform(mono, rate)
 
     def windows(self, window_s: float, hop_s: float) -> Iterator[tuple[float, Waveform]]:
         """(start in seconds, part) over the whole file; memory does not grow with its length."""
@@ -139,63 +172,92 @@ class AudioFile:
             yield start, self.read(start, window_s)
             start += hop_s
 
-    def _open(self, source: AudioSource) -> soundfile.SoundFile:
-        if isinstance(source, bytes):
-            self._check_size(len(source))
-            handle: str | io.BytesIO = io.BytesIO(source)
-        else:
-            path = Path(source)
-            self._check_path(path)
-            self._check_size(path.stat().st_size)
-            handle = str(path)
-        try:
-            return soundfile.SoundFile(handle)
-        except soundfile.LibsndfileError as error:
-            decoded = _decode_with_av(source, self.name, self.limits)
-            if decoded is not None:
-                return decoded
-            raise MediaError(
-                "not_media",
-                f"{self.name}: not audio that can be read ({error})",
-                "convert it to wav or flac; m4a, webm and video need: pip install 'forensics[av]'",
-            ) from error
+    def _read_mono(self, start: int, count: int) -> np.ndarray:
+        """float32 (count,), in blocks, so that many channels cost no more memory than one."""
+        out = np.empty(count, np.float32)
+        last_start, last = self._last
+        done = 0
+        if last_start <= start < last_start + len(last):
+            known = last[start - last_start :][:count]
+            out[: len(known)] = known
+            done = len(known)
+        assert self._reader is not None  # open
+        block = max(1, _BLOCK_SAMPLES // self.info.channels)
+        while done < count:
+            samples = self._reader.read(start + done, min(block, count - done))
+            if len(samples) == 0:
+                self._check_shortage(start + done, exact=self._reader.exact_length)
+                out[done:] = 0.0
+                break
+            out[done : done + len(samples)] = _downmix(samples)
+            done += len(samples)
+        return out
 
-    def _check_path(self, path: Path) -> None:
-        if not path.exists():
-            raise MediaError("not_found", f"{self.name}: no such file", "check the path")
-        if path.is_dir():
-            raise MediaError("not_readable", f"{self.name}: is a folder", "name a file")
-        if not path.is_file():
-            raise MediaError("not_readable", f"{self.name}: not a regular file", "name a file")
-        if not os.access(path, os.R_OK):
+    def _check_shortage(self, end: int, exact: bool) -> None:
+        rate = self.info.sampling_rate
+        if (self.info.frames - end) / rate > (0.0 if exact else _LOSSY_SLACK_S):
             raise MediaError(
-                "not_readable", f"{self.name}: no permission to read it", "chmod +r it"
+                "truncated",
+                f"{self.name}: the data ends at {end / rate:.2f} s, "
+                f"the header promises {self.info.duration_s:.2f} s",
+                "copy or export the file again",
             )
 
-    def _check_size(self, size: int) -> None:
-        if size == 0:
-            raise MediaError("empty", f"{self.name}: the file is empty", "export it again")
-        if size > self.limits.max_bytes:
+    def _checked_content(self) -> Content:
+        content, size = self._raw.content, self._raw.size_bytes
+        if content is None or not (content.soundfile or content.demuxer):
+            kind = f"a {content.container} {content.modality}, not" if content else "not"
             raise MediaError(
-                "too_large",
-                f"{self.name}: {size} bytes, the limit is {self.limits.max_bytes}",
-                "cut it into parts",
+                "not_media", f"{self.name}: {kind} audio that can be read", "name an audio file"
             )
+        promised = promised_bytes(content.container, self._raw.read_at)
+        if promised is not None and promised > size + 1:  # the last pad byte is often left out
+            raise MediaError(
+                "truncated",
+                f"{self.name}: holds {size} bytes, its header promises {promised}",
+                "copy or export the file again",
+            )
+        return content
+
+    def _open_reader(self) -> SndfileReader | AvReader:
+        content = self.content
+        if content.soundfile:
+            try:
+                return SndfileReader(self._raw)
+            except MediaError:
+                if not content.demuxer or not av_installed():
+                    raise
+        if content.demuxer is None or not av_installed():
+            raise MediaError(
+                "unsupported",
+                f"{self.name}: {content.container} needs PyAV",
+                "pip install 'forensics[av]', or convert it to wav or flac",
+            )
+        return AvReader(self._raw.reader(), content.demuxer, self.name, self.limits.max_seconds)
+
+    def _extension_note(self) -> tuple[str, ...]:
+        suffix = PurePath(self.name).suffix.lower()
+        if self.name == "<bytes>" or not suffix or suffix in self.content.extensions:
+            return ()
+        return (f"the name ends in {suffix} but the content is {self.content.container}",)
 
     def _check_header(self) -> None:
-        info = self.info
+        info, limits = self.info, self.limits
         if info.frames == 0:
             raise MediaError("empty", f"{self.name}: holds no audio samples", "export it again")
-        if info.channels > self.limits.max_channels or info.sampling_rate > self.limits.max_rate:
+        if info.channels > limits.max_channels or not (
+            limits.min_rate <= info.sampling_rate <= limits.max_rate
+        ):
             raise MediaError(
                 "unsupported",
                 f"{self.name}: {info.channels} channels at {info.sampling_rate} Hz",
-                f"at most {self.limits.max_channels} channels, {self.limits.max_rate} Hz",
+                f"at most {limits.max_channels} channels, "
+                f"{limits.min_rate} to {limits.max_rate} Hz",
             )
-        if info.duration_s > self.limits.max_seconds:
+        if info.duration_s > limits.max_seconds:
             raise MediaError(
                 "too_long",
-                f"{self.name}: {info.duration_s:.0f} s, the limit is {self.limits.max_seconds:.0f}",
+                f"{self.name}: {info.duration_s:.0f} s, the limit is {limits.max_seconds:.0f}",
                 "cut it into parts",
             )
 
@@ -228,33 +290,13 @@ def encode(wave: Waveform, container: str) -> bytes:
     return buffer.getvalue()
 
 
-def _decode_with_av(source: AudioSource, name: str, limits: Limits) -> soundfile.SoundFile | None:
-    """The first audio track through PyAV, as an in-memory wav; None when PyAV cannot help."""
-    try:
-        import av
-    except ImportError:
-        return None
-    handle = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
-    try:
-        with av.open(handle) as container:
-            if not container.streams.audio:
-                raise MediaError("no_audio", f"{name}: has no audio track", "name another file")
-            stream = container.streams.audio[0]
-            rate = stream.codec_context.sample_rate
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-            parts: list[np.ndarray] = []
-            total = 0
-            for frame in container.decode(stream):
-                for piece in resampler.resample(frame):
-                    parts.append(piece.to_ndarray()[0])
-                    total += len(parts[-1])
-                if total > limits.max_seconds * rate:
-                    raise MediaError("too_long", f"{name}: longer than the limit", "cut it")
-    except (av.FFmpegError, ValueError):
-        return None
-    if not parts:
-        return None
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.concatenate(parts), rate, format="WAV", subtype="FLOAT")
-    buffer.seek(0)
-    return soundfile.SoundFile(buffer)
+def _downmix(samples: np.ndarray) -> np.ndarray:
+    """(T, C) → (T,): the mean, or the loudest channel where the channels cancel each other."""
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        mono = samples.mean(axis=1, dtype=np.float32)
+        power = np.square(samples, dtype=np.float32).mean(axis=0)
+        if np.square(mono).mean() < _CANCELLED * power.mean():
+            return samples[:, int(power.argmax())]
+    return mono

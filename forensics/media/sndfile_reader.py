@@ -1,0 +1,68 @@
+"""Reads wav, flac, mp3, ogg, opus, aiff, au and caf by libsndfile."""
+
+from __future__ import annotations
+
+import numpy as np
+import soundfile
+
+from forensics.errors import MediaError
+from forensics.media.raw import RawFile
+
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's answer where the header does not say
+_LOSSY = frozenset({"MP3", "OGG"})
+
+
+class SndfileReader:
+    """An opened file.
+
+    Attributes:
+        sampling_rate, channels, frames: as the header says.
+        container, codec: libsndfile's names, e.g. "WAV" and "PCM_16".
+        tags: what the file says of its making: software, comment, date, …
+        exact_length: whether `frames` is a promise, or may count an encoder's padding.
+        has_video: never.
+
+    Raises:
+        MediaError: `truncated`, the header cannot be read or does not give the length.
+    """
+
+    has_video = False
+
+    def __init__(self, raw: RawFile):
+        self.name = raw.name
+        try:
+            self._file = soundfile.SoundFile(raw.sndfile_source())
+        except soundfile.LibsndfileError as error:
+            raise self._damaged(error) from error
+        self.sampling_rate, self.channels = self._file.samplerate, self._file.channels
+        self.frames = self._file.frames
+        self.container, self.codec = self._file.format, self._file.subtype
+        self.tags = self._file.copy_metadata()
+        self.exact_length = self.container not in _LOSSY
+        if self.frames >= _UNKNOWN_FRAMES:
+            self.close()
+            raise MediaError(
+                "truncated", f"{self.name}: the header does not give the length", "export it again"
+            )
+
+    def close(self) -> None:
+        self._file.close()
+
+    def read(self, start: int, count: int) -> np.ndarray:
+        """Frames [start, start+count) → float32 (n, channels); n < count at the end of the data.
+
+        Raises:
+            MediaError: `truncated`, the data is damaged.
+        """
+        try:
+            if self._file.tell() != start:
+                self._file.seek(start)
+            return self._file.read(count, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> MediaError:
+        why = getattr(error, "error_string", str(error)) or "decoder error"
+        return MediaError(
+            "truncated", f"{self.name}: cut or damaged ({why})", "copy or export the file again"
+        )
