@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from forensics.errors import UsageError
 
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
 log = logging.getLogger(__name__)
 
 
@@ -32,12 +33,12 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._loaded = False
 
-    def register(self, cls: type[T]) -> type[T]:
+    def register(self, cls: C) -> C:
         """Class decorator; the class attribute `name` is the key."""
         name: str = cls.name  # pyright: ignore[reportAttributeAccessIssue]
         if name in self._classes:
             raise ValueError(f"two {self.sort}s are named {name!r}")
-        self._classes[name] = cls
+        self._classes[name] = cls  # pyright: ignore[reportArgumentType]
         return cls
 
     def names(self) -> list[str]:

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from forensics.errors import MissingRequirement
 from forensics.media.audio import Waveform
 from forensics.registry import Registry
+from forensics.requirements import Requirement, lacking
 
 
 class Condition(BaseModel, ABC):
@@ -29,6 +31,14 @@ class Condition(BaseModel, ABC):
     @abstractmethod
     def apply(self, wave: Waveform, rng: np.random.Generator) -> tuple[Waveform, dict[str, Any]]:
         """The degraded copy (float32, same length and rate) and what was drawn."""
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What must be on the machine besides the core packages."""
+        return ()
+
+    def check(self) -> list[MissingRequirement]:
+        """What is missing, each with the command that gets it. Empty: ready to run."""
+        return lacking(self.requirements())
 
 
 CONDITIONS: Registry[Condition] = Registry(
