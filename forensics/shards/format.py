@@ -8,6 +8,7 @@ the only proof that the shard is complete.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT_VERSION = 1
 KEY = re.compile(r"[a-z0-9_-]+")
+MAX_KEY_LENGTH = 90  # `<key>.mask.png` fits the 100 bytes of a ustar name
+MAX_JSON_BYTES = 1 << 20  # of one item's metadata
 MEDIA_EXTENSIONS = ("wav", "flac", "jpg", "png")
 
 ItemLabel = Literal["bonafide", "spoof"]
@@ -83,7 +86,10 @@ class Failure(_Strict):
 
 
 class Sidecar(_Strict):
-    """Proof of a complete shard. `items` holds the metadata by key, in the order of the tar."""
+    """Proof of a complete shard.
+
+    `items` holds the metadata by key, in the order of the tar; `masks` the SHA-256 of the masks.
+    """
 
     format: int = FORMAT_VERSION
     shard: str
@@ -93,6 +99,7 @@ class Sidecar(_Strict):
     bytes: int
     sha256: str
     items: dict[str, ItemMeta] = Field(default_factory=dict)
+    masks: dict[str, str] = Field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
 
 
@@ -104,3 +111,39 @@ def canonical_json(value: Any) -> bytes:
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.encode()
+
+
+def parse_json(data: bytes) -> Any:
+    """Read JSON that nobody vouches for.
+
+    Raises:
+        ValueError: not UTF-8, not JSON, nested too deep, a name twice in one object, or a number
+            that is not finite (NaN, Infinity, 1e999).
+    """
+    try:
+        return json.loads(
+            data.decode(),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_unique,
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return found
