@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from forensics.shards.reader import read_sidecar
-from forensics.shards.verify import check_shard
 
 from forensics.corpus.index import finish_corpus
 from forensics.corpus.plan import Plan, make_plan, read_plan
@@ -24,6 +22,8 @@ from forensics.corpus.source import Source, load_source
 from forensics.errors import MachineError, UsageError
 from forensics.progress import Progress
 from forensics.shards import storage
+from forensics.shards.reader import read_sidecar
+from forensics.shards.verify import check_shard
 
 
 @dataclass
@@ -211,22 +211,17 @@ def _unfinished(plan: Plan, out: str, retry_failed: bool) -> list[str]:
     for name in present:
         if name.endswith(".part"):
             storage.remove(f"{out}/shards/{name}")
-    todo = []
+    todo = [shard.name for shard in plan.shards if f"{shard.name}.json" not in present]
     finished = [shard.name for shard in plan.shards if f"{shard.name}.json" in present]
+    if not finished:
+        return todo
     with Progress(len(finished), "checking finished shards", "shards") as progress:
-        for shard in plan.shards:
-            if f"{shard.name}.json" not in present:
-                todo.append(shard.name)
-                continue
-            damage = check_shard(f"{out}/shards", shard.name, plan=plan.hash)
+        for name in finished:
+            damage = check_shard(f"{out}/shards", name, plan=plan.hash)
             progress.advance()
-            if damage is not None or (retry_failed and _has_failures(out, shard.name)):
-                todo.append(shard.name)
-    return todo
-
-
-def _has_failures(out: str, shard: str) -> bool:
-    return bool(read_sidecar(f"{out}/shards", shard).failures)
+            if damage or (retry_failed and read_sidecar(f"{out}/shards", name).failures):
+                todo.append(name)
+    return sorted(todo)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The one road that every item takes, bona fide or forged.
 
-resample → trim edge silence → common cut → channel conditions → common band → level → noise floor.
+resample → trim edge silence → common cut → common level → channel conditions → common band → drawn
+level → noise floor.
 Whatever differs by label after it other than the forgery is a bug that `forensics audit` hunts.
 """
 
@@ -17,6 +18,7 @@ from forensics.errors import MediaError
 from forensics.media.audio import Waveform
 
 SILENT_DBFS = -60.0
+_LEVEL_BEFORE_CHANNEL_DBFS = -26.0
 _FRAME_S, _HOP_S = 0.025, 0.010
 
 
@@ -69,7 +71,9 @@ def finish(
     wave: Waveform, road: Conditioning, policy: ConditionPolicy, seed: int
 ) -> tuple[Waveform, tuple[dict[str, Any], ...]]:
     """Channel conditions, common band, level and noise floor, all drawn from `seed` alone."""
-    wave, drawn = policy.apply(wave, seed)
+    # Codecs react to level, which differs from engine to engine.
+    level = np.float32(10 ** ((_LEVEL_BEFORE_CHANNEL_DBFS - dbfs(wave.samples)) / 20))
+    wave, drawn = policy.apply(Waveform(wave.samples * level, wave.sampling_rate), seed)
     rng = np.random.default_rng([seed, 1])
     samples = band_limit(wave.samples, road.sampling_rate, road.band_hz)
     samples = samples * 10 ** ((rng.uniform(*road.level_dbfs) - dbfs(samples)) / 20)

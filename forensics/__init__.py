@@ -1,0 +1,50 @@
+"""forensics: makes forged media, learns from it, and tells forged media from real.
+
+The public API, loaded when first used:
+
+    forensics.detect(["call.wav"])                      → list of `Verdict`
+    forensics.load_detector("speech-default")           → a detector to keep
+    forensics.build_dataset("audeter", "speech/", "corpus/", workers=2)
+    forensics.shards.open("corpus/", split="train")     → samples for a training script
+    forensics.audit("corpus/")                          → what leaks the labels
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forensics import shards as shards
+    from forensics.corpus.audit import audit as audit
+    from forensics.corpus.build import build_dataset as build_dataset
+    from forensics.verdict.detect import detect as detect
+    from forensics.verdict.detect import detect_iter as detect_iter
+    from forensics.verdict.detect import load_detector as load_detector
+    from forensics.verdict.schema import Verdict as Verdict
+
+_API = {
+    "audit": "forensics.corpus.audit:audit",
+    "build_dataset": "forensics.corpus.build:build_dataset",
+    "detect": "forensics.verdict.detect:detect",
+    "detect_iter": "forensics.verdict.detect:detect_iter",
+    "load_detector": "forensics.verdict.detect:load_detector",
+    "shards": "forensics.shards",
+    "Verdict": "forensics.verdict.schema:Verdict",
+}
+
+__all__ = list(_API)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _API:
+        raise AttributeError(f"module 'forensics' has no attribute {name!r}")
+    module, _, attribute = _API[name].partition(":")
+    loaded = importlib.import_module(module)
+    value = getattr(loaded, attribute) if attribute else loaded
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_API])

@@ -1,0 +1,78 @@
+"""Sources and recipes made in code, and an environment in which the odd engines are installed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import textwrap
+from pathlib import Path
+
+import pytest
+import soundfile
+
+HELPERS = Path(__file__).resolve().parent.parent / "helpers"
+ENGINES = ("Slow", "Raises", "Silent", "NotFinite", "Short", "Hangs", "Crashes", "Noisy")
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory):
+    """Folder with the entry points of a third-party package."""
+    site = tmp_path_factory.mktemp("site")
+    info = site / "odd_engines-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-engines\nVersion: 1\n")
+    points = "".join(f"{name.lower()} = odd_engines:{name}\n" for name in ENGINES)
+    (info / "entry_points.txt").write_text(f"[forensics.generators]\n{points}")
+    return site
+
+
+@pytest.fixture
+def environment(plugin):
+    path = [str(plugin), str(HELPERS), os.environ.get("PYTHONPATH")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+@pytest.fixture
+def make_source(tmp_path, speech_like):
+    """`make_source(count, speakers, seconds)` → CSV; every second text says "odd"."""
+
+    def make(count=8, speakers=4, seconds=2.0):
+        folder = tmp_path / "speech"
+        folder.mkdir(exist_ok=True)
+        with (folder / "list.csv").open("w", newline="") as handle:
+            rows = csv.writer(handle)
+            rows.writerow(["path", "speaker", "text", "licence", "corpus"])
+            for i in range(count):
+                name = f"clip {i}.wav"
+                soundfile.write(folder / name, speech_like(seconds, 16_000, seed=i), 16_000)
+                text = f"this is {'an odd' if i % 2 else 'a plain'} sentence number {i}"
+                rows.writerow([name, f"spk{i % speakers}", text, "CC0", "Home"])
+        return folder / "list.csv"
+
+    return make
+
+
+@pytest.fixture
+def make_recipe(tmp_path):
+    """`make_recipe(systems)` → path of a small recipe."""
+
+    def make(systems, shard=2, timeout_s=60):
+        (tmp_path / "texts.txt").write_text("One sentence.\nAnother sentence, somewhat longer.\n")
+        path = tmp_path / "small.yaml"
+        path.write_text(
+            textwrap.dedent(f"""
+            name: small
+            version: 1
+            modality: speech
+            summary: for tests
+            sentences: texts.txt
+            systems: {systems}
+            splits: {{train: 0.5, test: 0.5}}
+            conditions: {{probability: 0.5, choose: [{{use: noise}}, {{use: gain}}]}}
+            utterances_per_shard: {shard}
+            timeout_s: {timeout_s}
+            """)
+        )
+        return path
+
+    return make
