@@ -1,0 +1,295 @@
+"""Copy synthesis through transformers' vocoders and codecs and Vocos, with tiny models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from forensics.errors import MediaError, UsageError
+from forensics.generators.base import GENERATORS, SpeechRequest
+from forensics.media.audio import Waveform
+
+transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch")
+
+HIFIGAN = {
+    "model_in_dim": 80,
+    "upsample_initial_channel": 16,
+    "upsample_rates": [4, 4, 4, 4],
+    "upsample_kernel_sizes": [8, 8, 8, 8],
+    "resblock_kernel_sizes": [3],
+    "resblock_dilation_sizes": [[1]],
+    "initializer_range": 0.1,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def save(model, folder, extractor=None):
+    model.save_pretrained(folder)
+    if extractor is not None:
+        extractor.save_pretrained(folder)
+    return str(folder)
+
+
+def build_univnet(folder):
+    config = transformers.UnivNetConfig(
+        model_in_channels=4, model_hidden_channels=4, num_mel_bins=20, resblock_kernel_sizes=[3],
+        resblock_stride_sizes=[256], resblock_dilation_sizes=[[1]], kernel_predictor_num_blocks=1,
+        kernel_predictor_hidden_channels=4, initializer_range=0.2,
+    )  # fmt: skip
+    extractor = transformers.UnivNetFeatureExtractor(num_mel_bins=20, model_in_channels=4)
+    return save(transformers.UnivNetModel(config), folder, extractor)
+
+
+def build_encodec(folder, channels):
+    config = transformers.EncodecConfig(
+        target_bandwidths=[1.5, 3.0], hidden_size=8, num_filters=2, codebook_size=1024,
+        num_lstm_layers=1, audio_channels=channels, normalize=channels == 2,
+        chunk_length_s=0.5 if channels == 2 else None, overlap=0.01 if channels == 2 else None,
+        norm_type="time_group_norm" if channels == 2 else "weight_norm",
+        use_causal_conv=channels == 1,
+    )  # fmt: skip
+    model = transformers.EncodecModel(config)
+    for layer in model.quantizer.layers:  # untrained codebooks are all zero
+        torch.nn.init.normal_(layer.codebook.embed)
+    extractor = transformers.EncodecFeatureExtractor(
+        feature_size=channels, chunk_length_s=config.chunk_length_s, overlap=config.overlap
+    )
+    return save(model, folder, extractor)
+
+
+def build_dac(folder):
+    config = transformers.DacConfig(
+        encoder_hidden_size=4, downsampling_ratios=[2, 4, 8], decoder_hidden_size=32,
+        upsampling_ratios=[8, 4, 2], n_codebooks=3, codebook_size=16, codebook_dim=4,
+    )  # fmt: skip
+    return save(
+        transformers.DacModel(config), folder, transformers.DacFeatureExtractor(hop_length=64)
+    )
+
+
+def build_mimi(folder):
+    config = transformers.MimiConfig(
+        hidden_size=16, num_filters=2, codebook_size=16, codebook_dim=8, num_quantizers=4,
+        vector_quantization_hidden_dimension=8, num_hidden_layers=1, intermediate_size=16,
+        num_attention_heads=2, num_key_value_heads=2, head_dim=8, upsample_groups=16,
+    )  # fmt: skip
+    model = transformers.MimiModel(config)
+    for name, buffer in model.named_buffers():
+        if name.endswith("embed_sum"):
+            torch.nn.init.normal_(buffer)
+    return save(model, folder, transformers.EncodecFeatureExtractor())
+
+
+def vocos_config():
+    return {
+        "feature_extractor": {
+            "class_path": "vocos.feature_extractors.MelSpectrogramFeatures",
+            "init_args": {"sample_rate": 24_000, "n_fft": 512, "hop_length": 128, "n_mels": 20},
+        },
+        "backbone": {
+            "class_path": "vocos.models.VocosBackbone",
+            "init_args": {
+                "input_channels": 20, "dim": 16, "intermediate_dim": 16, "num_layers": 1,
+            },
+        },
+        "head": {
+            "class_path": "vocos.heads.ISTFTHead",
+            "init_args": {"dim": 16, "n_fft": 512, "hop_length": 128, "padding": "center"},
+        },
+    }  # fmt: skip
+
+
+def build_vocos(folder):
+    from safetensors.torch import save_file
+    from vocos import Vocos
+
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(vocos_config()))
+    model = Vocos.from_hparams(str(folder / "config.yaml"))
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "a.safetensors")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    pytest.importorskip("vocos")
+    tmp = tmp_path_factory.mktemp("tiny-vocoders")
+    torch.manual_seed(1)
+    speecht5 = transformers.SpeechT5HifiGan(transformers.SpeechT5HifiGanConfig(**HIFIGAN))
+    fastspeech2 = transformers.FastSpeech2ConformerHifiGan(
+        transformers.FastSpeech2ConformerHifiGanConfig(**HIFIGAN)
+    )
+    return {
+        "hifigan": save(speecht5, tmp / "hifigan"),
+        "fastspeech2": save(fastspeech2, tmp / "fastspeech2"),
+        "univnet": build_univnet(tmp / "univnet"),
+        "encodec": build_encodec(tmp / "encodec", 1),
+        "encodec-stereo": build_encodec(tmp / "encodec-stereo", 2),
+        "dac": build_dac(tmp / "dac"),
+        "mimi": build_mimi(tmp / "mimi"),
+        "vocos": build_vocos(tmp / "vocos"),
+    }
+
+
+ENGINES = {
+    "hifigan": ("hifigan", 16_000),
+    "fastspeech2": ("transformers_vocoder", 22_050),
+    "univnet": ("univnet", 24_000),
+    "encodec": ("transformers_codec", 24_000),
+    "encodec-stereo": ("transformers_codec", 24_000),
+    "dac": ("transformers_codec", 16_000),
+    "mimi": ("transformers_codec", 24_000),
+    "vocos": ("vocos", 24_000),
+}
+# Those whose output follows the seed: noise in, or a drawn bit rate.
+SEEDED = ("univnet", "encodec", "dac", "mimi")
+
+
+@pytest.fixture(scope="module")
+def ready(models):
+    def make(name, **more):
+        generator = GENERATORS.get(ENGINES[name][0])(model=models[name], **more)
+        assert generator.check() == []
+        generator.load()
+        return generator
+
+    return make
+
+
+@pytest.fixture
+def request_of(speech_like):
+    def make(seconds=0.7, seed=5, rate=16_000, voice=0):
+        wave = Waveform(speech_like(seconds, rate, voice), rate)
+        return SpeechRequest(f"k{seed}", seed, "", "en", wave)
+
+    return make
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_keeps_the_duration_and_depends_on_the_request_alone(ready, request_of, name):
+    generator = ready(name)
+    first, second = request_of(0.7013), request_of(1.3, seed=6, rate=22_050, voice=1)
+    (alone,) = generator.generate([first])
+    other, together = generator.generate([second, first])
+    rate = ENGINES[name][1]
+    for made, asked in ((alone, first), (other, second)):
+        assert made.waveform.sampling_rate == rate
+        assert len(made.waveform.samples) == len(asked.reference.resampled(rate).samples)
+        assert made.waveform.samples.dtype == np.float32
+        assert np.isfinite(made.waveform.samples).all() and made.waveform.samples.std() > 1e-7
+    assert np.array_equal(alone.waveform.samples, together.waveform.samples)
+    assert alone.details == together.details
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_the_seed_matters_where_something_is_drawn(ready, request_of, name):
+    generator = ready(name)
+    made = generator.generate([request_of(0.5, seed=seed) for seed in range(8)])
+    distinct = {one.waveform.samples.tobytes() for one in made}
+    assert (len(distinct) > 1) == (name in SEEDED or name == "encodec-stereo")
+
+
+def test_univnet_hears_more_than_ten_seconds(ready, request_of):
+    (made,) = ready("univnet").generate([request_of(11.0)])
+    tail = made.waveform.samples[-12_000:]
+    assert made.waveform.duration_s == pytest.approx(11.0) and np.abs(tail).max() > 1e-6
+
+
+def test_mel_is_that_of_the_feature_extractor(ready, request_of):
+    samples = request_of(0.5).reference.samples
+    extractor = transformers.SpeechT5FeatureExtractor()
+    expected = extractor(audio_target=samples, sampling_rate=16_000)["input_values"][0]
+    mel = ready("hifigan")._vocoder.mel(samples)
+    np.testing.assert_allclose(mel, expected, atol=1e-5)
+
+
+def test_copy_synthesis_is_aligned_with_its_reference(ready):
+    """A decoder that is loud where the mel is loud must be so at the reference's own time."""
+
+    class Loudness(torch.nn.Module):
+        def forward(self, mel):
+            return mel.exp().mean(1).repeat_interleave(128, dim=1)
+
+    generator = ready("vocos")
+    generator._model.backbone, generator._model.head = torch.nn.Identity(), Loudness()
+    burst = np.zeros(16_000, np.float32)
+    burst[8000:8400] = 0.5
+    (made,) = generator.generate([SpeechRequest("k", 1, "", "en", Waveform(burst, 16_000))])
+    centre_s = np.average(np.arange(24_000) / 24_000, weights=made.waveform.samples - 1e-7)
+    assert abs(centre_s - 8200 / 16_000) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "key", "levels"),
+    [
+        ("encodec", {}, "bandwidth_kbps", {1.5, 3.0}),
+        ("encodec", {"bandwidths": (3.0,)}, "bandwidth_kbps", {3.0}),
+        ("dac", {}, "codebooks", {1, 2, 3}),
+        ("dac", {"codebooks": (1, 3)}, "codebooks", {1, 3}),
+        ("mimi", {}, "codebooks", {1, 2, 3, 4}),
+    ],
+)
+def test_bit_rates_are_drawn_from_the_seed(ready, request_of, name, params, key, levels):
+    generator = ready(name, **params)
+    made = generator.generate([request_of(0.2, seed=seed) for seed in range(16)])
+    assert {one.details[key] for one in made} == levels
+
+
+def test_a_bit_rate_that_the_codec_lacks_is_refused(models):
+    with pytest.raises(UsageError, match="no level"):
+        GENERATORS.get("transformers_codec")(model=models["dac"], codebooks=(9,)).load()
+
+
+def test_the_wrong_sort_of_model_is_refused(models):
+    with pytest.raises(UsageError, match="not a codec"):
+        GENERATORS.get("transformers_codec")(model=models["univnet"]).load()
+    with pytest.raises(UsageError, match="not a vocoder"):
+        GENERATORS.get("transformers_vocoder")(model=models["mimi"]).load()
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_references_that_cannot_be_used_fail_alone(ready, request_of, name):
+    nothing = SpeechRequest("k", 1, "hello", "en", None)
+    short = request_of(0.02)
+    none, tiny, fine = ready(name).generate([nothing, short, request_of(0.3)])
+    assert isinstance(none, UsageError)
+    assert isinstance(tiny, MediaError) and tiny.reason == "too_short"
+    assert fine.waveform.duration_s == pytest.approx(0.3)
+
+
+def test_vocos_builds_only_its_own_classes(models, tmp_path):
+    for part, path in (
+        ("feature_extractor", "vocos.feature_extractors.EncodecFeatures"),
+        ("head", "os.system"),
+    ):
+        config = vocos_config()
+        config[part] = {"class_path": path, "init_args": {"command": "touch owned"}}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+        with pytest.raises(UsageError, match="not built here"):
+            GENERATORS.get("vocos")(model=str(tmp_path)).load()
+
+
+def test_vocos_says_how_to_convert_pickled_weights(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(vocos_config()))
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    (lack,) = GENERATORS.get("vocos")(model=str(tmp_path)).check()
+    assert "no safetensors" in lack.what
+    assert "torch.load('pytorch_model.bin', weights_only=True)" in str(lack.fix)
+
+
+def test_vocos_weights_must_fit(models, tmp_path):
+    from safetensors.numpy import save_file
+
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(vocos_config()))
+    save_file({"a": np.zeros(2, np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(RuntimeError, match="Missing key"):
+        GENERATORS.get("vocos")(model=str(tmp_path)).load()
