@@ -163,6 +163,17 @@ class Bundle:
             raise UsageError(f"the new config is not valid: {error}") from error
         return Bundle(self.folder, config)._with_config_written()
 
+    def check_made_for(self, detector: str, version: str, sampling_rate: int) -> None:
+        """Raises UsageError when these are not weights for that detector."""
+        config = self.config
+        made_for = (config.detector, config.detector_version, config.sampling_rate)
+        if made_for != (detector, version, sampling_rate):
+            raise UsageError(
+                f"{self.folder} holds weights of {made_for[0]} {made_for[1]} at {made_for[2]} Hz, "
+                f"not of {detector} {version} at {sampling_rate} Hz",
+                f"name --detector {made_for[0]}, or other weights",
+            )
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """The weights on the CPU."""
         from safetensors.torch import load_file
@@ -180,7 +191,7 @@ def _check_present(folder: Path) -> None:
     if not folder.is_dir():
         raise MissingRequirement(
             f"there is no weights folder {folder}",
-            "check the path, or see: forensics import-weights",
+            "check the path; a published .pth comes in through forensics import-weights",
         )
     absent = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if not absent:

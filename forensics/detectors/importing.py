@@ -1,0 +1,161 @@
+"""Converts a published `.pth` checkpoint to a weights folder, once and explicitly."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forensics.detectors import pickle_worker
+from forensics.detectors.bundle import Bundle, BundleCard
+from forensics.detectors.speech.aasist import AasistDetector, AasistLDetector
+from forensics.errors import MediaError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+FAMILIES: dict[str, tuple[type[AasistDetector], ...]] = {
+    "aasist": (AasistDetector, AasistLDetector),
+}
+MAX_BYTES = 8 << 30
+TIMEOUT_S = 300
+LISTED = 12
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a checkpoint comes from."""
+
+    trained_on: str
+    licence: str
+
+
+# By the SHA-256 of the checkpoint, as published at github.com/clovaai/aasist.
+PUBLISHED = {
+    "51d2d9cf0738172f61e2a384ec50a54a55363240f67c971ed55a92435bc1a1c0": Origin(
+        "ASVspoof 2019 LA, train split (checkpoint AASIST.pth of clovaai/aasist)", "MIT"
+    ),
+    "814331d088032bb4c3fa61cc014789eadeed464209dd094ab3a2dd6ffbdce27a": Origin(
+        "ASVspoof 2019 LA, train split (checkpoint AASIST-L.pth of clovaai/aasist)", "MIT"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The new bundle, and how many keys of the checkpoint it took: all of them."""
+
+    bundle: Bundle
+    keys: int
+
+
+def import_checkpoint(family: str, source: Path, folder: Path) -> Imported:
+    """Convert a state dict to `folder`; which size of the family it is follows from its shapes.
+
+    The file is opened in a separate process that unpickles tensors only, under limits. The new
+    bundle has no calibration.
+
+    Args:
+        family: "aasist".
+
+    Raises:
+        UsageError: an unknown family, a file that is more than a state dict of tensors or does not
+            match every key and shape, or a folder that already holds weights.
+        MediaError: there is no such file, or it is too large.
+    """
+    if family not in FAMILIES:
+        raise UsageError(f"there is no import for {family!r}", f"there are: {', '.join(FAMILIES)}")
+    if not source.is_file():
+        raise MediaError("not_found", f"{source}: no such file", "check the path")
+    if source.stat().st_size > MAX_BYTES:
+        raise MediaError("too_large", f"{source} is larger than {MAX_BYTES} bytes", "not weights?")
+    tensors = _converted(source)
+    detector = _matching(family, source, tensors)
+    with source.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    unknown = Origin(f"unknown ({source.name}, SHA-256 {sha256})", "unknown")
+    origin = PUBLISHED.get(sha256, unknown)
+    network = detector.network()
+    card = BundleCard(
+        detector=detector.name,
+        detector_version=detector.version,
+        architecture=network.config.model_dump(),
+        sampling_rate=detector.sampling_rate,
+        window_samples=detector.window_samples,
+        trained_on=origin.trained_on,
+        licence=origin.licence,
+    )
+    return Imported(Bundle.save(folder, card, tensors), len(tensors))
+
+
+def _converted(source: Path) -> dict[str, torch.Tensor]:
+    """The checkpoint's tensors, by way of safetensors written by the worker process."""
+    from safetensors.torch import load_file
+
+    # Not through the network and not onto a GPU; this variable would let code be unpickled.
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    environment.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
+    with tempfile.TemporaryDirectory(prefix="forensics-import-") as scratch:
+        target = Path(scratch) / "model.safetensors"
+        worker = [sys.executable, "-I", str(Path(pickle_worker.__file__).resolve())]
+        try:
+            done = subprocess.run(
+                [*worker, str(source.resolve()), str(target)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT_S,
+                env=environment,
+                cwd=scratch,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _refused(source, f"reading it took more than {TIMEOUT_S} s") from error
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise _refused(source, lines[-1][:300])
+        return load_file(target)
+
+
+def _refused(source: Path, why: str) -> UsageError:
+    return UsageError(
+        f"{source} is refused, nothing of it was run: {why}",
+        "only a state dict of tensors is imported; ask its publisher for one, or for safetensors",
+    )
+
+
+def _matching(family: str, source: Path, tensors: dict[str, torch.Tensor]) -> type[AasistDetector]:
+    """The member of the family whose every key and shape the checkpoint has, and no other."""
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    differences: list[list[str]] = []
+    for detector in FAMILIES[family]:
+        state = detector.network().state_dict()
+        wrong = _differences({name: tuple(t.shape) for name, t in state.items()}, found)
+        if not wrong:
+            return detector
+        differences.append([f"nearest is {detector.name}", *wrong])
+    nearest, *wrong = min(differences, key=len)
+    more = f", and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
+    raise UsageError(
+        f"{source} is no {family} checkpoint ({nearest}): {'; '.join(wrong[:LISTED])}{more}",
+        "import the state dict of an unchanged published model",
+    )
+
+
+def _differences(
+    expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
+) -> list[str]:
+    missing = [f"no {name}" for name in expected if name not in found]
+    unknown = [f"unknown {name}" for name in found if name not in expected]
+    shapes = [
+        f"{name} is {found[name]}, not {shape}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    return missing + unknown + shapes

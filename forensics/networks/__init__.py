@@ -1,0 +1,1 @@
+"""Network modules that training and detectors share. Importing any of them imports torch."""
