@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from forensics.cli import audit, catalog, corpus, detect, weights
+from forensics.cli import audit, catalog, corpus, demo, detect, weights
 from forensics.cli.console import print_error, silence_broken_pipe
 from forensics.errors import ForensicsError
 
@@ -27,6 +27,7 @@ app.command("audit")(audit.audit)
 app.command("import-weights")(weights.import_weights)
 app.command("list")(catalog.list_entries)
 app.add_typer(catalog.configs, name="configs")
+app.command("demo")(demo.demo)
 app.command("doctor")(catalog.doctor)
 
 

@@ -1,0 +1,30 @@
+"""`forensics demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to leave everything in.")] = Path("demo-out"),
+    speech: Annotated[
+        Path | None, typer.Option(help="Your recordings: a folder or a CSV. Without: TTS only.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Build processes.")] = 2,
+) -> None:
+    """Build a small corpus, audit it, judge clips of it, and leave a page that shows it all."""
+    from collections import Counter
+
+    from forensics.demo.run import run_demo
+
+    result = run_demo(out, speech, workers)
+    print(f"speech: {result.source_note}")
+    print(f"corpus: {result.build.items} items, {result.build.failed} failed, in {out / 'corpus'}")
+    print(f"audit:  {result.audit.status}")
+    for system in sorted({item.meta.system for item, _ in result.clips}):
+        labels = Counter(v.label for item, v in result.clips if item.meta.system == system)
+        print(f"detect: {system:12} " + ", ".join(f"{n} {label}" for label, n in labels.items()))
+    print(f"look:   {out / 'index.html'}")
