@@ -130,6 +130,10 @@ class AudioFile:
         self.close()
 
     @property
+    def sampling_rate(self) -> int:
+        return self.info.sampling_rate
+
+    @property
     def duration_s(self) -> float:
         return self.info.duration_s
 
@@ -189,7 +193,7 @@ class AudioFile:
                 self._check_shortage(start + done, exact=self._reader.exact_length)
                 out[done:] = 0.0
                 break
-            out[done : done + len(samples)] = _downmix(samples)
+            out[done : done + len(samples)] = downmix(samples)
             done += len(samples)
         return out
 
@@ -290,7 +294,7 @@ def encode(wave: Waveform, container: str) -> bytes:
     return buffer.getvalue()
 
 
-def _downmix(samples: np.ndarray) -> np.ndarray:
+def downmix(samples: np.ndarray) -> np.ndarray:
     """(T, C) → (T,): the mean, or the loudest channel where the channels cancel each other."""
     if samples.shape[1] == 1:
         return samples[:, 0]

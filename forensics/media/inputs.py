@@ -46,8 +46,8 @@ def expand_inputs(
     seen: set[str] = set()
     for named in inputs:
         for item in _expand_one(named, stdin):
-            is_path = isinstance(item.source, Path)
-            key = os.path.normpath(item.source.absolute()) if is_path else item.name
+            source = item.source
+            key = os.path.normpath(source.absolute()) if isinstance(source, Path) else item.name
             if key not in seen:
                 seen.add(key)
                 yield item
