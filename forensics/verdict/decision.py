@@ -1,0 +1,75 @@
+"""From a calibrated score to a label. Only numbers decide; no text of a file ever does.
+
+`p_manipulated = 1 / (1 + e^llr)` is the posterior for equal priors: of files of which half are
+forged. Where forgeries are rarer, lower it: `llr + log((1 - prior) / prior)` in place of `llr`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forensics.evaluation.calibration import Calibration
+from forensics.evaluation.calibration import p_manipulated as _p_manipulated
+from forensics.verdict.schema import Label, Threshold
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A label and why. `reason` is a stable code, `message` one line for people."""
+
+    label: Label
+    p_manipulated: float
+    llr: float
+    reason: str
+    message: str
+
+
+def p_manipulated(llr: float) -> float:
+    """LLR (higher = bona fide) → probability of manipulation in [0, 1]; never overflows."""
+    return float(_p_manipulated(np.asarray(llr)))
+
+
+def calibrated(raw: float, calibration: Calibration | None) -> float:
+    """The LLR of a raw score; the raw score itself, which only orders, without a calibration."""
+    return raw if calibration is None else float(calibration.llr(np.asarray(raw)))
+
+
+def decide(llr: float, threshold: Threshold | None, calibration: Calibration | None) -> Decision:
+    """The label of one file.
+
+    Args:
+        llr: what `calibrated` gave; finite.
+        threshold: where labels are cut; None makes every answer `uncertain`.
+        calibration: what turned the raw score into `llr`; None makes every answer `uncertain`.
+
+    Returns:
+        `manipulated` above `manipulated_above`, `bonafide` below `bonafide_below`, else
+        `uncertain`. Reasons: above_threshold, below_threshold, between_thresholds, uncalibrated,
+        no_threshold.
+    """
+    p = p_manipulated(llr)
+    if calibration is None:
+        message = "the detector is not calibrated: its score orders files but is no probability"
+        return Decision("uncertain", p, llr, "uncalibrated", message)
+    if threshold is None:
+        message = "calibrated, but the detector has no threshold to decide by"
+        return Decision("uncertain", p, llr, "no_threshold", message)
+    low, high = threshold.bonafide_below, threshold.manipulated_above
+    if p > high:
+        message = (
+            f"above {high:.3g}, where {_percent(threshold.target_fpr)} of real files are expected"
+        )
+        return Decision("manipulated", p, llr, "above_threshold", message)
+    if p < low:
+        message = (
+            f"below {low:.3g}, where {_percent(threshold.target_fnr)} of forged files are expected"
+        )
+        return Decision("bonafide", p, llr, "below_threshold", message)
+    message = f"between {low:.3g} and {high:.3g}: not enough evidence either way"
+    return Decision("uncertain", p, llr, "between_thresholds", message)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
