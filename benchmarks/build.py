@@ -109,11 +109,11 @@ def main() -> None:
         {"measure": "speed-up of 2 workers over 1, whole command", "value": speedup},
         {
             "measure": "items per second, 1 worker",
-            "value": single[0]["items"] / single[0]["wall_s"],
+            "value": first["items"] / first["wall_s"],
         },
         {
-            "measure": f"peak MiB of a worker, {single[0]['items']} items",
-            "value": single[0]["peak_mib"],
+            "measure": f"peak MiB of a worker, {first['items']} items",
+            "value": first["peak_mib"],
         },
         {"measure": f"peak MiB of a worker, {large['items']} items", "value": large["peak_mib"]},
     ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forensics.corpus.build import build_dataset as build_dataset
     from forensics.verdict.detect import detect as detect
     from forensics.verdict.detect import detect_iter as detect_iter
-    from forensics.verdict.detect import load_detector as load_detector
+    from forensics.verdict.loading import load_detector as load_detector
     from forensics.verdict.schema import Verdict as Verdict
 
 _API = {
@@ -28,7 +28,7 @@ _API = {
     "build_dataset": "forensics.corpus.build:build_dataset",
     "detect": "forensics.verdict.detect:detect",
     "detect_iter": "forensics.verdict.detect:detect_iter",
-    "load_detector": "forensics.verdict.detect:load_detector",
+    "load_detector": "forensics.verdict.loading:load_detector",
     "shards": "forensics.shards",
     "Verdict": "forensics.verdict.schema:Verdict",
 }
