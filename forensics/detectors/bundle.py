@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from forensics.errors import CorpusError, MachineError, MissingRequirement, UsageError
 from forensics.evaluation.calibration import Calibration
@@ -61,7 +61,7 @@ class BundleCard(_Frozen):
 
     detector: str
     detector_version: str
-    architecture: dict[str, Any]
+    architecture: dict[str, JsonValue]
     sampling_rate: int = Field(gt=0)
     window_samples: int = Field(gt=0)
     calibration: Calibration | None = None

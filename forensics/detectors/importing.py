@@ -84,7 +84,7 @@ def import_checkpoint(family: str, source: Path, folder: Path) -> Imported:
     card = BundleCard(
         detector=detector.name,
         detector_version=detector.version,
-        architecture=network.config.model_dump(),
+        architecture=network.config.model_dump(mode="json"),
         sampling_rate=detector.sampling_rate,
         window_samples=detector.window_samples,
         trained_on=origin.trained_on,

@@ -108,15 +108,13 @@ def t_eer(
         asv: verifier scores of the same three trial types.
 
     Raises:
-        UsageError: a class is absent, a score is not finite, or no threshold of the verifier
-            keeps its misses below its false acceptances.
+        UsageError: a class is absent or a score is not finite.
     """
     bonafide = np.concatenate([checked_class(cm[0], "target"), checked_class(cm[1], "nontarget")])
     curve = error_curve(bonafide, cm[2])
     miss, fa_nontarget, fa_spoof, _ = _three_class_curve(*asv)
+    # Never empty: a verifier that accepts everybody is usable.
     usable = (miss < 0.5 * fa_nontarget + 0.5 * fa_spoof) & (fa_spoof > 0)
-    if not usable.any():
-        raise UsageError("the verifier accepts no more targets than impostors", "check its scores")
     miss, fa_nontarget, fa_spoof = miss[usable], fa_nontarget[usable], fa_spoof[usable]
 
     def excess(at: np.ndarray) -> np.ndarray:
