@@ -208,7 +208,7 @@ def _check_present(folder: Path) -> None:
 def _pickled(path: Path) -> MissingRequirement:
     return MissingRequirement(
         f"{path} is a pickle, which can run code when it is opened, and is not loaded",
-        f"forensics import-weights aasist {path} --out {path.with_suffix('')}",
+        f"forensics import-weights aasist {path} --out {path.stem}",
     )
 
 
