@@ -28,7 +28,7 @@ def shared_data():
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def speech_like():
     """`speech_like(seconds, sampling_rate, seed)` → float32 samples.
 
