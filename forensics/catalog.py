@@ -84,13 +84,18 @@ def generator_rows() -> list[dict[str, Any]]:
 
 
 def detector_rows() -> list[dict[str, Any]]:
-    """Registered detectors; ready when weights ship with the package."""
+    """What `--detector` takes: ready when weights ship with the package."""
     from forensics.detectors.base import DETECTORS
+    from forensics.errors import MissingRequirement
+    from forensics.verdict.loading import detector_names, resolve_detector
 
     found = []
-    for name in DETECTORS.names():
-        cls = DETECTORS.get(name)
-        fixes = cls.weights_fixes()
+    for name in detector_names():
+        fixes: list[str] = []
+        try:
+            cls = resolve_detector(name).cls
+        except MissingRequirement as error:
+            cls, fixes = DETECTORS.get(name), [error.fix or error.what]
         found.append(
             {
                 "name": name,

@@ -33,14 +33,16 @@ class SpeechRequest:
         text: what a TTS reads.
         language: BCP-47 tag of the text, e.g. "en".
         reference: the bona fide utterance: what a vocoder or codec re-synthesises, and the voice
-            that a cloning TTS imitates. Mono.
+            that a cloning TTS imitates. Mono. None when a TTS reads a text that nobody spoke.
+        reference_text: what is said in `reference`, where known: some cloning TTS want it.
     """
 
     key: str
     seed: int
     text: str
     language: str
-    reference: Waveform
+    reference: Waveform | None
+    reference_text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class SpeechGenerator(ABC):
     Subclasses set the class attributes, list what they need in `requirements` and implement
     `generate`. `load` runs once per worker before the first batch. Heavy packages are imported
     inside `load` and `generate`, never at module level. The network is never used.
+    `batch_size` is how many requests one call should get at most.
     """
 
     name: ClassVar[str]
@@ -65,6 +68,7 @@ class SpeechGenerator(ABC):
     licence: ClassVar[str]
     summary: ClassVar[str]
     modality: ClassVar[str] = "speech"
+    batch_size: ClassVar[int] = 1
     Params: ClassVar[type[GeneratorParams]] = GeneratorParams
 
     def __init__(self, **params: Any):

@@ -17,6 +17,13 @@ _SHIPPED = {
 }
 
 
+def detector_names() -> list[str]:
+    """Names that `resolve_detector` takes: those with shipped weights first."""
+    from forensics.detectors.base import DETECTORS
+
+    return [*_SHIPPED, *DETECTORS.names()]
+
+
 @dataclass(frozen=True)
 class DetectorSpec:
     """A detector whose weights are there and match their hash, not yet loaded."""
@@ -61,10 +68,9 @@ def resolve_detector(
             raise UsageError("two weights folders are named", "name one")
         folder = Path(name_or_folder)
     else:
-        known = [*_SHIPPED, *DETECTORS.names()]
         raise UsageError(
             f"{str(name_or_folder)!r} is neither a detector nor a weights folder",
-            f"detectors: {', '.join(known)}",
+            f"detectors: {', '.join(detector_names())}",
         )
     return DetectorSpec(DETECTORS.get(Bundle.load(folder).config.detector), folder)
 
