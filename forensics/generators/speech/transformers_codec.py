@@ -25,9 +25,11 @@ _CLASSES = {"encodec": "EncodecModel", "dac": "DacModel", "mimi": "MimiModel"}
 
 
 class CodecParams(TorchParams):
-    """Attributes:
-    bandwidths: kbit/s that EnCodec's are drawn from, per item. Empty: all that the model has.
-    codebooks: numbers of codebooks that DAC's and Mimi's are drawn from, per item. Empty: all.
+    """Parameters of `transformers_codec`, besides those of every torch engine.
+
+    Attributes:
+        bandwidths: kbit/s that EnCodec's are drawn from, per item. Empty: all that the model has.
+        codebooks: numbers of codebooks that DAC's and Mimi's are drawn from, per item. Empty: all.
     """
 
     bandwidths: tuple[float, ...] = ()

@@ -35,15 +35,17 @@ _TOKENIZER_PACKAGES = {
 
 
 class TtsParams(TorchParams):
-    """Attributes:
-    vocoder: of models that make spectrograms (SpeechT5, FastSpeech2Conformer without HiFi-GAN):
-        the folder or cached hub id of their HiFi-GAN.
-    voices: what each item's voice is drawn from: VITS and FastSpeech2 speaker numbers, Bark
-        preset names. Empty: all that the model has (Bark: those of the request's language).
-    speaker_embeddings: `.npy` or `.safetensors` file, float (N, D) or (D,), of which one row is
-        drawn per item. Without it SpeechT5 and FastSpeech2 get a random direction, which is a
-        consistent voice for a seed but nobody's.
-    sampling_rate: Hz, for models whose config has none (FastSpeech2Conformer: 22 050).
+    """Parameters of `transformers_tts`, besides those of every torch engine.
+
+    Attributes:
+        vocoder: of models that make spectrograms (SpeechT5, FastSpeech2Conformer without HiFi-GAN):
+            the folder or cached hub id of their HiFi-GAN.
+        voices: what each item's voice is drawn from: VITS and FastSpeech2 speaker numbers, Bark
+            preset names. Empty: all that the model has (Bark: those of the request's language).
+        speaker_embeddings: `.npy` or `.safetensors` file, float (N, D) or (D,), of which one row is
+            drawn per item. Without it SpeechT5 and FastSpeech2 get a random direction, which is a
+            consistent voice for a seed but nobody's.
+        sampling_rate: Hz, for models whose config has none (FastSpeech2Conformer: 22 050).
     """
 
     vocoder: str | None = None

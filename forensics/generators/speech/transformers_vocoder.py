@@ -29,8 +29,10 @@ _FASTSPEECH2_RATE = 22_050
 
 
 class VocoderParams(TorchParams):
-    """Attributes:
-    sampling_rate: Hz, for vocoders whose config has none (FastSpeech2ConformerHifiGan: 22 050).
+    """Parameters of `transformers_vocoder`, besides those of every torch engine.
+
+    Attributes:
+        sampling_rate: Hz, for vocoders whose config has none (FastSpeech2ConformerHifiGan: 22 050).
     """
 
     sampling_rate: int | None = Field(default=None, gt=0)

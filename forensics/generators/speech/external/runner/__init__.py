@@ -1,0 +1,1 @@
+"""Scripts that another environment's Python runs: standard library only, Python 3.8 or newer."""

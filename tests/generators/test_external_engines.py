@@ -1,0 +1,413 @@
+"""Engines of other environments: the runner with real processes, every adapter's commands."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forensics.errors import MissingRequirement, UsageError
+from forensics.generators.base import GENERATORS, SpeechRequest
+from forensics.generators.speech.external.base import (
+    DRIVE,
+    EngineError,
+    ExternalGenerator,
+    ExternalParams,
+    Job,
+)
+from forensics.media.audio import Waveform
+
+# Without site-packages the launcher has neither numpy nor torch to import, and starts at once.
+PYTHON = (sys.executable, "-S")
+
+PROGRAM = """
+import os, random, struct, sys, time, wave
+what, out, reference = sys.argv[1:4]
+print("loading", file=sys.stderr)
+if what == "hang":
+    import subprocess
+    child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+    open(reference + ".pid", "w").write(str(child.pid))
+    time.sleep(60)
+if what == "fail":
+    sys.stderr.write("10%|#\\r20%|##\\n" + "cannot read " + reference + "\\n\\n")
+    sys.exit(3)
+if what != "nothing":
+    with wave.open(reference) as file:
+        rate, count = file.getframerate(), file.getnframes()
+    count += 500 if what == "longer" else 0
+    for number in range(2 if what == "two" else 1):
+        with wave.open(os.path.join(out, "s%d.wav" % number), "wb") as file:
+            file.setnchannels(1); file.setsampwidth(2); file.setframerate(rate)
+            for _ in range(count):
+                file.writeframesraw(struct.pack("<h", random.randint(-9999, 9999)))
+if what == "environment":
+    names = ("HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED", "OMP_NUM_THREADS")
+    sys.exit(" ".join(os.environ[n] or "-" for n in names) + " " + os.getcwd())
+"""
+
+
+class Program(ExternalGenerator[ExternalParams]):
+    """Runs the program above: what it does is the request's text."""
+
+    name, kind, licence, summary = "program", "tts", "test", "test"
+    module, install = "wave", "nothing"
+    script: Path
+
+    def weights(self):
+        return ()
+
+    def commands(self, job):
+        return [[str(self.script), job.text, str(job.out), str(job.reference)]]
+
+
+class Copier(Program):
+    """The same as a vocoder: its output follows the reference's duration."""
+
+    kind = "vocoder"
+
+    def commands(self, job):
+        return [[str(self.script), "longer", str(job.out), str(job.reference)]]
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    monkeypatch.setattr(Program, "script", path, raising=False)
+    return path
+
+
+def request(text="speak", seed=5, seconds=0.05, language="en", said=None):
+    ramp = np.linspace(-0.5, 0.5, round(seconds * 16_000), dtype=np.float32)
+    return SpeechRequest("k", seed, text, language, Waveform(ramp, 16_000), said)
+
+
+def run(text="speak", seed=5, cls=Program, **params):
+    (made,) = cls(python=PYTHON, **params).generate([request(text, seed)])
+    return made
+
+
+def test_a_program_speaks_and_the_seed_alone_decides(script):
+    one, again, other = run(seed=5), run(seed=5), run(seed=6)
+    assert one.waveform.sampling_rate == 16_000 and len(one.waveform.samples) == 800
+    assert np.array_equal(one.waveform.samples, again.waveform.samples)
+    assert not np.array_equal(one.waveform.samples, other.waveform.samples)
+
+
+def test_a_vocoder_keeps_the_duration(script):
+    assert len(run(cls=Copier).waveform.samples) == 800
+
+
+def test_a_failure_tells_the_last_line_without_the_temporary_folder(script):
+    one, again = run("fail"), run("fail")
+    assert isinstance(one, EngineError)
+    assert one.what == "program ended with status 3: cannot read <job>/in/reference.wav"
+    assert str(one) == str(again)
+
+
+@pytest.mark.parametrize(("text", "count"), [("nothing", 0), ("two", 2)])
+def test_no_or_too_much_output_is_an_error(script, text, count):
+    made = run(text)
+    assert isinstance(made, EngineError) and f"wrote {count} wav files" in made.what
+
+
+def test_a_program_that_hangs_is_killed_with_its_children(script, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen = []
+    original = ExternalGenerator._run
+
+    def remember(self, job, command):
+        try:
+            original(self, job, command)
+        finally:
+            seen.append(int((job.reference.parent / "reference.wav.pid").read_text()))
+
+    monkeypatch.setattr(ExternalGenerator, "_run", remember)
+    made = run("hang", timeout_s=1.5)
+    assert isinstance(made, EngineError) and "longer than 1.5 s" in made.what
+    for _ in range(50):
+        if not alive(seen[0]):
+            break
+        time.sleep(0.1)
+    assert not alive(seen[0])
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("forensics-")] == []
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_a_program_runs_offline_in_its_own_folder(script):
+    made = run("environment", threads=3)
+    assert isinstance(made, EngineError)
+    assert made.what.endswith("1 - 0 3 <job>")
+    assert run("environment", gpu="1").what.endswith("1 1 0 1 <job>")
+
+
+def test_a_broken_item_does_not_touch_its_neighbours(script):
+    good, bad, also = Program(python=PYTHON).generate(
+        [request(seed=1), request("fail"), request(seed=1)]
+    )
+    assert isinstance(bad, EngineError)
+    assert np.array_equal(good.waveform.samples, also.waveform.samples)
+
+
+def test_a_python_that_is_not_there_is_named(script):
+    (lack,) = Program(python=("/no/such/python",)).check()
+    assert "/no/such/python" in lack.what and "'python'" in lack.what
+
+
+def test_modules_are_looked_for_in_the_other_environment(script, tmp_path):
+    assert Program(python=PYTHON).check() == []
+    chat = GENERATORS.get("chattts")(python=PYTHON, model=str(tmp_path))
+    module, weights = chat.check()
+    assert module.what.startswith("module 'ChatTTS' is not installed for ")
+    assert "pip install ChatTTS" in str(module.fix)
+    assert "asset/Decoder.safetensors" in weights.what
+    (tmp_path / "ChatTTS.py").write_text("")
+    found = GENERATORS.get("chattts")(python=PYTHON, repo=str(tmp_path), model=str(tmp_path))
+    assert [lack.what for lack in found.check()] == [weights.what]
+
+
+def test_the_launcher_seeds_every_generator(tmp_path):
+    pytest.importorskip("torch")
+    import subprocess
+
+    from forensics.generators.speech.external.base import LAUNCH
+
+    (tmp_path / "draw.py").write_text(
+        "import random, sys, numpy, torch\n"
+        "print(random.random(), numpy.random.rand(), torch.rand(1).item(), sys.argv[1:])\n"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, LAUNCH, seed, *how, "--text=-x"],
+            cwd=tmp_path, capture_output=True, check=True, text=True,
+        ).stdout
+        for seed, how in ((str(2**62), ["-m", "draw"]), (str(2**62), ["draw.py"]))
+    }  # fmt: skip
+    (line,) = said
+    assert line.endswith("['--text=-x']\n") and len(set(line.split()[:3])) == 3
+
+
+# --- every adapter's commands ---------------------------------------------------------------
+
+W = "<weights>"
+R = "<repo>"
+
+
+def device(name):
+    return f"--device={name}"
+
+
+GOLDEN = {
+    "xtts": [
+        ["-m", "TTS.bin.synthesize", "--text=-hello", f"--model_path={W}",
+         f"--config_path={W}/config.json", "--language_idx=en", "--speaker_wav",
+         "<job>/in/reference.wav", "--out_path=<job>/out/speech.wav", "--device=cpu"],
+    ],
+    "yourtts": [
+        ["-m", "TTS.bin.synthesize", "--text=-hello", f"--model_path={W}/model_file.pth",
+         f"--config_path={W}/config.json", "--language_idx=en", "--speaker_wav",
+         "<job>/in/reference.wav", "--out_path=<job>/out/speech.wav", "--device=cpu"],
+    ],
+    "f5_tts": [
+        ["-m", "f5_tts.infer.infer_cli", "--model=F5TTS_v1_Base",
+         f"--ckpt_file={W}/model_1250000.safetensors", f"--vocab_file={W}/vocab.txt",
+         "--ref_audio=<job>/in/reference.wav", "--ref_text=what was said", "--gen_text=-hello",
+         "--output_dir=<job>/out", "--output_file=speech.wav"],
+    ],
+    "sparktts": [
+        ["-m", "cli.inference", "--text=-hello", f"--model_dir={W}", "--save_dir=<job>/out",
+         "--prompt_speech_path=<job>/in/reference.wav", "--prompt_text=what was said",
+         "--device=0"],
+    ],
+    "fish_speech": [
+        [f"{R}/fish_speech/models/dac/inference.py", f"--checkpoint-path={W}/codec.pth",
+         "--input-path=<job>/in/reference.wav", "--output-path=<job>/in/prompt.wav",
+         "--device=cpu"],
+        [f"{R}/fish_speech/models/text2semantic/inference.py", f"--checkpoint-path={W}",
+         "--text=-hello", "--seed=5", "--output-dir=<job>/codes", "--device=cpu",
+         "--prompt-text=what was said", "--prompt-tokens=<job>/in/prompt.npy"],
+        [f"{R}/fish_speech/models/dac/inference.py", f"--checkpoint-path={W}/codec.pth",
+         "--input-path=<job>/codes/codes_0.npy", "--output-path=<job>/out/speech.wav",
+         "--device=cpu"],
+    ],
+    **{
+        name: [
+            [DRIVE, name, f"--model={W}", "--text=-hello", "--language=en",
+             "--reference=<job>/in/reference.wav", "--reference-text=what was said",
+             "--device=cpu", "--out=<job>/out/speech.wav"],
+        ]
+        for name in ("chattts", "cosyvoice", "openvoice", "zonos")
+    },
+    **{
+        name: [
+            [f"{R}/inference.py", f"--checkpoint_file={W}/g_01",
+             "--input_wavs_dir=<job>/in", "--output_dir=<job>/out"],
+        ]
+        for name in ("bigvgan", "bigvsan")
+    },
+    **{
+        name: [
+            ["-m", "parallel_wavegan.bin.preprocess", "--config=<job>/config.yml",
+             "--rootdir=<job>/in", "--dumpdir=<job>/raw"],
+            ["-m", "parallel_wavegan.bin.normalize", "--config=<job>/config.yml",
+             "--rootdir=<job>/raw", "--dumpdir=<job>/norm", f"--stats={W}/stats.h5"],
+            ["-m", "parallel_wavegan.bin.decode", f"--checkpoint={W}/checkpoint-1000steps.pkl",
+             "--config=<job>/config.yml", "--dumpdir=<job>/norm", "--outdir=<job>/out"],
+        ]
+        for name in (
+            "parallel_wavegan", "melgan", "full_band_melgan", "multi_band_melgan", "style_melgan"
+        )
+    },
+}  # fmt: skip
+
+PWG_CONFIGS = {
+    "parallel_wavegan": {},
+    "melgan": {"generator_type": "MelGANGenerator", "generator_params": {"out_channels": 1}},
+    "full_band_melgan": {"generator_type": "MelGANGenerator"},
+    "multi_band_melgan": {
+        "generator_type": "MelGANGenerator",
+        "generator_params": {"out_channels": 4},
+    },
+    "style_melgan": {"generator_type": "StyleMelGANGenerator"},
+}
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    """`adapter(name)` → the engine on stand-in files, and its job."""
+    import yaml
+
+    weights, repo = tmp_path / "weights", tmp_path / "repo"
+    weights.mkdir()
+    repo.mkdir()
+
+    def make(name, said="what was said", **params):
+        if name in PWG_CONFIGS:
+            config = {"sampling_rate": 22_050, "trim_silence": True} | PWG_CONFIGS[name]
+            (weights / "config.yml").write_text(yaml.safe_dump(config))
+            for file in ("stats.h5", "checkpoint-900steps.pkl", "checkpoint-1000steps.pkl"):
+                (weights / file).write_bytes(b"x")
+        if name in ("bigvgan", "bigvsan"):
+            named = {"checkpoint": str(weights / "g_01")}
+        else:
+            named = {"model": str(weights)}
+        folder = tmp_path / f"job-{name}"
+        folder.mkdir(exist_ok=True)
+        generator = GENERATORS.get(name)(repo=str(repo), **(named | params))
+        return generator, Job(request("-hello", said=said), "-hello", "en", folder)
+
+    return make
+
+
+def shown(commands, tmp_path, name):
+    places = {
+        str(tmp_path / f"job-{name}"): "<job>",
+        str(tmp_path / "weights"): W,
+        str(tmp_path / "repo"): R,
+    }
+    for place, mark in places.items():
+        commands = [[word.replace(place, mark) for word in words] for words in commands]
+    return commands
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_commands_are_those_of_the_documented_interface(adapter, tmp_path, name):
+    generator, job = adapter(name)
+    assert shown(generator.commands(job), tmp_path, name) == GOLDEN[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("f5_tts", "--ref_text=what was said"),
+        ("sparktts", "--prompt_text=what was said"),
+        ("fish_speech", "--prompt-text=what was said"),
+        ("zonos", "--reference-text=what was said"),
+    ],
+)
+def test_an_unknown_transcript_is_left_out(adapter, tmp_path, name, gone):
+    generator, job = adapter(name, said=None)
+    words = [word for command in generator.commands(job) for word in command]
+    assert gone not in words and not any("None" in word for word in words)
+    assert ("--ref_text=" in words) == (name == "f5_tts")
+
+
+@pytest.mark.parametrize("name", ["xtts", "fish_speech", "zonos"])
+def test_a_gpu_is_asked_for_by_name(adapter, name):
+    generator, job = adapter(name, gpu="0")
+    assert "--device=cuda" in generator.commands(job)[-1]
+
+
+def test_the_parallel_wavegan_config_keeps_silence_and_rate(adapter):
+    import yaml
+
+    generator, job = adapter("style_melgan")
+    generator.commands(job)
+    written = yaml.safe_load((job.folder / "config.yml").read_text())
+    assert written["trim_silence"] is False and written["sampling_rate"] == 22_050
+    assert generator.reference_rate() == 22_050
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("melgan", "multi_band_melgan"), ("multi_band_melgan", "melgan"), ("style_melgan", "melgan")],
+)
+def test_a_folder_of_another_family_member_is_refused(adapter, name, other):
+    adapter(other)
+    generator, job = adapter(other)
+    wrong = GENERATORS.get(name)(model=generator.params.model)
+    with pytest.raises(UsageError, match=f"not {name}"):
+        wrong.commands(job)
+
+
+def test_a_parallel_wavegan_folder_without_checkpoint_is_named(adapter):
+    generator, job = adapter("parallel_wavegan")
+    for file in Path(generator.params.model).glob("*.pkl"):
+        file.unlink()
+    with pytest.raises(MissingRequirement, match="checkpoint"):
+        generator.commands(job)
+
+
+def test_languages_that_an_engine_lacks_are_refused_before_it_starts():
+    generator = GENERATORS.get("f5_tts")(python=("/no/such/python",))
+    (error,) = generator.generate([request(language="fi")])
+    assert isinstance(error, UsageError) and "does not speak 'fi'" in error.what
+
+
+def test_an_engine_that_clones_needs_a_reference():
+    generator = GENERATORS.get("zonos")(python=("/no/such/python",))
+    (error,) = generator.generate([SpeechRequest("k", 1, "hello", "en", None)])
+    assert isinstance(error, UsageError) and "reference" in error.what
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_check_tells_what_is_missing_and_how_to_get_it(name):
+    lacks = GENERATORS.get(name)(python=PYTHON).check()
+    assert len(lacks) >= 2
+    assert all(lack.what and lack.fix for lack in lacks)
+    assert any("parameter" in lack.what for lack in lacks)
+
+
+def test_weights_are_part_of_the_fingerprint(adapter):
+    generator, _ = adapter("xtts")
+    before = generator.fingerprint()
+    Path(generator.params.model, "model.pth").write_bytes(b"other")
+    assert generator.fingerprint() != before
+    vocoder, _ = adapter("bigvgan")
+    folder = Path(vocoder.params.checkpoint).parent
+    (folder / "g_01").write_bytes(b"a")
+    (folder / "config.json").write_text("{}")
+    before = vocoder.fingerprint()
+    (folder / "config.json").write_text('{"seed": 1}')
+    assert vocoder.fingerprint() != before
