@@ -51,20 +51,12 @@ class AvReader:
 
     def __init__(self, handle: BinaryIO, demuxer: str, name: str, max_seconds: float):
         self.name, self._handle, self._demuxer = name, handle, demuxer
-        self._container, self._stream = self._open()
-        context = self._stream.codec_context
-        self.sampling_rate, self.channels = context.sample_rate, context.channels
-        self.container, self.codec = demuxer.upper(), context.name
-        self.tags = {str(k).lower(): str(v) for k, v in self._container.metadata.items()}
-        self.has_video = any(
-            not stream.disposition.value & stream.disposition.attached_pic.value
-            for stream in self._container.streams.video
-        )
-        end_s = self._packet_end(max_seconds)
-        self._rewind()
-        self._origin_s = self._first_frame_s()
-        self.frames = max(0, round((end_s - self._origin_s) * self.sampling_rate))
-        self._rewind()
+        try:
+            self._container, self._stream = self._open()
+            self._examine(max_seconds)
+        except BaseException:
+            self._handle.close()
+            raise
 
     def close(self) -> None:
         self._container.close()
@@ -94,7 +86,23 @@ class AvReader:
         self._position = start + filled
         return out[:filled]
 
+    def _examine(self, max_seconds: float) -> None:
+        context = self._stream.codec_context
+        self.sampling_rate, self.channels = context.sample_rate, context.channels
+        self.container, self.codec = self._demuxer.upper(), context.name
+        self.tags = {str(k).lower(): str(v) for k, v in self._container.metadata.items()}
+        self.has_video = any(
+            not video.disposition.value & video.disposition.attached_pic.value
+            for video in self._container.streams.video
+        )
+        end_s = self._packet_end(max_seconds)
+        self._rewind()
+        self._origin_s = self._first_frame_s()
+        self.frames = max(0, round((end_s - self._origin_s) * self.sampling_rate))
+        self._rewind()
+
     def _open(self) -> tuple[av.container.InputContainer, av.audio.stream.AudioStream]:
+        """Open it anew at the start."""
         import av
         import av.error
 

@@ -79,11 +79,14 @@ class RawFile:
         return os.fdopen(os.dup(self._fd), "rb")
 
     def sndfile_source(self) -> io.BytesIO | int:
-        """What libsndfile opens and closes: by descriptor names that are not UTF-8 work too."""
+        """What libsndfile opens: by descriptor, so that names that are not UTF-8 work too.
+
+        The descriptor stays ours: this file is closed after its reader.
+        """
         if self._data is not None:
             return io.BytesIO(self._data)
         os.lseek(self._fd, 0, os.SEEK_SET)
-        return os.dup(self._fd)
+        return self._fd
 
     def _check_size(self, max_bytes: int) -> None:
         if self.size_bytes == 0:
@@ -106,5 +109,6 @@ def _open_regular(path: Path, name: str) -> int:
     except ValueError as error:  # a NUL in the name
         raise MediaError("not_found", f"{name!r}: no such file", "check the path") from error
     except OSError as error:
-        what = "a link to a file that is not there" if path.is_symlink() else "no such file"
+        dangling = os.path.islink(path)  # noqa: PTH114 (Path.is_symlink raises on long names)
+        what = "a link to a file that is not there" if dangling else "no such file"
         raise MediaError("not_found", f"{name}: {what}", "check the path") from error

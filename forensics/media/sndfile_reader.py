@@ -9,6 +9,7 @@ from forensics.errors import MediaError
 from forensics.media.raw import RawFile
 
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's answer where the header does not say
+_PREROLL = 4096  # frames; mp3 and Vorbis need what comes before to decode what follows
 _LOSSY = frozenset({"MP3", "OGG"})
 
 
@@ -31,7 +32,7 @@ class SndfileReader:
     def __init__(self, raw: RawFile):
         self.name = raw.name
         try:
-            self._file = soundfile.SoundFile(raw.sndfile_source())
+            self._file = soundfile.SoundFile(raw.sndfile_source(), closefd=False)
         except soundfile.LibsndfileError as error:
             raise self._damaged(error) from error
         self.sampling_rate, self.channels = self._file.samplerate, self._file.channels
@@ -56,10 +57,16 @@ class SndfileReader:
         """
         try:
             if self._file.tell() != start:
-                self._file.seek(start)
+                self._seek(start)
             return self._file.read(count, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise self._damaged(error) from error
+
+    def _seek(self, start: int) -> None:
+        lead = 0 if self.exact_length else min(start, _PREROLL)
+        self._file.seek(start - lead)
+        if lead:
+            self._file.read(lead, dtype="float32")
 
     def _damaged(self, error: Exception) -> MediaError:
         why = getattr(error, "error_string", str(error)) or "decoder error"
