@@ -20,6 +20,8 @@ from forensics.media.audio import Waveform
 SILENT_DBFS = -60.0
 _LEVEL_BEFORE_CHANNEL_DBFS = -26.0
 _FRAME_S, _HOP_S = 0.025, 0.010
+# What the low skirt of the common band rings beyond a clip's end, so that it does not wrap around.
+_RINGING_S = 0.25
 
 
 def prepare(wave: Waveform, road: Conditioning) -> Waveform:
@@ -76,18 +78,20 @@ def finish(
     wave, drawn = policy.apply(Waveform(wave.samples * level, wave.sampling_rate), seed)
     rng = np.random.default_rng([seed, 1])
     samples = band_limit(wave.samples, road.sampling_rate, road.band_hz)
-    samples = samples * 10 ** ((rng.uniform(*road.level_dbfs) - dbfs(samples)) / 20)
+    samples *= np.float32(10 ** ((rng.uniform(*road.level_dbfs) - dbfs(samples)) / 20))
     floor = 10 ** (rng.uniform(*road.floor_dbfs) / 20)
-    samples = samples + floor * rng.standard_normal(len(samples))
+    samples = samples + np.float32(floor) * rng.standard_normal(len(samples), dtype=np.float32)
     return Waveform(np.clip(samples, -1, 1).astype(np.float32), road.sampling_rate), drawn
 
 
 def band_limit(samples: np.ndarray, rate: int, band_hz: tuple[float, float]) -> np.ndarray:
     """Zero-phase band-pass with the same steep edges for every item (FFT, raised-cosine skirts)."""
-    size = 1 << (2 * len(samples) - 1).bit_length()
-    spectrum = np.fft.rfft(samples, size)
+    from scipy import fft
+
+    size = fft.next_fast_len(len(samples) + round(_RINGING_S * rate), real=True)
+    spectrum = fft.rfft(samples.astype(np.float32, copy=False), size)
     spectrum *= _band_gain(size, rate, band_hz)
-    return np.fft.irfft(spectrum, size)[: len(samples)]
+    return fft.irfft(spectrum, size)[: len(samples)]
 
 
 @lru_cache(maxsize=16)
@@ -96,7 +100,8 @@ def _band_gain(size: int, rate: int, band_hz: tuple[float, float]) -> np.ndarray
     low, high = band_hz
     rise = np.clip((frequency - 0.5 * low) / (0.5 * low), 0, 1)
     fall = np.clip((1.05 * high - frequency) / (0.05 * high), 0, 1)
-    return 0.25 * (1 - np.cos(np.pi * rise)) * (1 - np.cos(np.pi * fall))
+    gain = 0.25 * (1 - np.cos(np.pi * rise)) * (1 - np.cos(np.pi * fall))
+    return gain.astype(np.float32)
 
 
 def dbfs(samples: np.ndarray) -> float:
