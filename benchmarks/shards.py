@@ -1,4 +1,4 @@
-"""Shards, ours beside webdataset's and bare tarfile's: items per second, on one machine, in one run.
+"""Shards, ours beside webdataset's and bare tarfile's: items per second, in one run.
 
     python benchmarks/shards.py [--quick] [--json]
 
@@ -21,13 +21,16 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import webdataset
 from torch.utils.data import DataLoader
+from webdataset import filters, shardlists, tariterators
+from webdataset.pipeline import DataPipeline
+from webdataset.writer import ShardWriter
 
 from forensics import shards
 from forensics.shards.format import Item, ItemMeta, canonical_json
@@ -89,7 +92,7 @@ def write_ours(folder: Path, items: list[Item]) -> None:
 
 def write_webdataset(folder: Path, items: list[Item]) -> None:
     pattern = str(folder / "x-%06d.tar")
-    with webdataset.ShardWriter(pattern, maxcount=len(items) + 1, mtime=0, verbose=0) as sink:
+    with ShardWriter(pattern, maxcount=len(items) + 1, mtime=0, verbose=0) as sink:
         for item in items:
             meta = item.meta.model_dump(mode="json", exclude_none=True)
             sink.write({"__key__": item.key, item.extension: item.media, "json": meta})
@@ -119,13 +122,18 @@ def load_ours(corpus: Path, workers: int) -> Callable[[], int]:
 
 def load_webdataset(corpus: Path, workers: int) -> Callable[[], int]:
     urls = sorted(str(path) for path in (corpus / "shards").glob("*.tar"))
-    dataset = webdataset.DataPipeline(
-        webdataset.SimpleShardList(urls),
-        webdataset.split_by_worker,
-        webdataset.tarfile_to_samples(),
-        webdataset.map(parse_metadata),
+    dataset = DataPipeline(
+        shardlists.SimpleShardList(urls),
+        shardlists.split_by_worker,
+        tariterators.tarfile_to_samples(),
+        filters.map(parse_metadata),
     )
-    loader = DataLoader(dataset, batch_size=16, num_workers=workers, collate_fn=list)
+    loader = DataLoader(
+        dataset,  # pyright: ignore[reportArgumentType]
+        batch_size=16,
+        num_workers=workers,
+        collate_fn=list,
+    )
     return lambda: sum(len(sample["flac"]) for batch in loader for sample in batch)
 
 
@@ -135,7 +143,7 @@ def parse_metadata(sample: dict) -> dict:
 
 
 def measure(
-    task: str, items: int, repeats: int, contestants: dict[str, Callable[[], object]]
+    task: str, items: int, repeats: int, contestants: Mapping[str, Callable[[], object]]
 ) -> list[Row]:
     """Run all contestants in turn, `repeats` times over, after one round that is not counted."""
     seconds: dict[str, list[float]] = {who: [] for who in contestants}
@@ -186,8 +194,8 @@ def machine() -> str:
         lines = cpuinfo.read_text().splitlines()
         model = next((x.split(": ")[1] for x in lines if x.startswith("model name")), model)
     return (
-        f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
-        f"webdataset {webdataset.__version__}"
+        f"{model}, {os.cpu_count()} cores, {platform.system()}, "
+        f"Python {platform.python_version()}, webdataset {version('webdataset')}"
     )
 
 

@@ -30,7 +30,7 @@ from forensics.media.audio import Limits, read_audio
 from forensics.shards import storage
 from forensics.shards.format import Item, ItemMeta, Split
 from forensics.shards.reader import read_items, read_sidecar
-from forensics.shards.verify import check_shard, planned_shards, present_shards
+from forensics.shards.verify import check_shard, present_shards, read_listing
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,8 @@ class _Filter:
 
 def _index(corpus: storage.Url, split: Split | None, chosen: _Filter, strict: bool) -> list[_Shard]:
     folder = storage.join(corpus, "shards")
-    names = planned_shards(corpus) or dict.fromkeys(present_shards(corpus))
+    listing = read_listing(corpus)
+    names = listing.shards if listing else dict.fromkeys(present_shards(corpus))
     if not names:
         raise CorpusError(f"{os.fspath(corpus)}: no corpus is here", "name the folder it is in")
     shards: list[_Shard] = []

@@ -26,7 +26,10 @@ Split = Literal["train", "dev", "test"]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # "constants": pydantic would otherwise write NaN as null, and nobody would notice.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
 
 class ItemMeta(_Strict):

@@ -92,10 +92,10 @@ def writing(url: Url) -> Iterator[Output]:
         return
     target = _local(url)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    with _machine_errors(url):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        raw = part.open("wb", buffering=0)
     try:
-        with _machine_errors(url):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            raw = part.open("wb", buffering=0)
         with raw:
             yield Output(raw, url)
             with _machine_errors(url):

@@ -75,10 +75,13 @@ class TarStream:
         self.shard, self._stream, self._extended = shard, stream, extended
         self._end = stream.seek(0, os.SEEK_END)
         stream.seek(0)
-        self._at = 0  # of the stream
+        start = stream.read(2)
+        self._at = len(start)  # of the stream
         self._next = 0  # of the next header
         self._size = 0
         self._name = ""
+        if start in _COMPRESSED:
+            self.fail(f"{_COMPRESSED[start]} data; shards are plain tars")
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         long_name: bytes | None = None
@@ -149,8 +152,7 @@ class TarStream:
         if stored and int(stored[1], 8) == total:
             return
         if self._next == 0:
-            packed = next((v for k, v in _COMPRESSED.items() if block.startswith(k)), None)
-            self.fail(f"{packed} data; shards are plain tars" if packed else "not a tar")
+            self.fail("not a tar")
         self.fail(f"a damaged header after it (byte {self._next})", self._name)
 
     def _place(self, raw: bytes, size: int, limit: int) -> None:
@@ -195,7 +197,7 @@ class TarStream:
             length = self._number(digits)
             record, data = data[len(digits) + 1 : length], data[length:]
             key, equals, value = record.partition(b"=")
-            if not equals or not value.endswith(b"\n"):
+            if not equals or not value.endswith(b"\n") or len(digits) + len(record) + 1 != length:
                 self.fail("a pax header that cannot be read", self._name)
             if key.startswith(b"GNU.sparse"):
                 self.fail("a sparse file; only regular files are read", self._name)

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from forensics.errors import CorpusError
 from forensics.progress import Progress
@@ -28,7 +28,7 @@ DamageKind = Literal[
     "altered",
 ]
 
-_MAX_LIST_BYTES = 256 << 20
+_MAX_LIST_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,14 @@ def verify(corpus: storage.Url, plan: str | None = None, deep: bool = True) -> l
     Shards are read in parallel threads; progress goes to standard error.
 
     Args:
-        plan: hash of the plan that they must belong to; None: all to the same one.
+        plan: hash of the plan that they must belong to; None: the corpus's own.
 
     Raises:
         CorpusError: no shard is named or there.
     """
     folder = storage.join(corpus, "shards")
-    planned = planned_shards(corpus)
-    present = present_shards(corpus)
-    names = sorted(present.union(planned or {}))
+    listing = read_listing(corpus)
+    names = sorted(present_shards(corpus).union(listing.shards if listing else ()))
     if not names:
         raise CorpusError(f"{os.fspath(corpus)}: no corpus is here", "name the folder it is in")
     found: dict[str, Damage] = {}
@@ -90,27 +89,42 @@ def verify(corpus: storage.Url, plan: str | None = None, deep: bool = True) -> l
                 found[name] = damage
             elif sidecar is not None:
                 sound[name] = sidecar.model_copy(update={"items": {}, "masks": {}})
-    return sorted([*found.values(), *_misfits(sound, planned)], key=lambda damage: damage.shard)
+    return sorted([*found.values(), *_misfits(sound, listing)], key=lambda damage: damage.shard)
 
 
-def planned_shards(corpus: storage.Url) -> dict[str, Split | None] | None:
-    """Names → splits of the shards that `plan.json`, else `info.json`, lists; None without both.
+@dataclass(frozen=True)
+class Listing:
+    """The shards that a corpus says it has: names → splits, and the hash of their plan."""
+
+    shards: dict[str, Split]
+    plan: str
+
+
+def read_listing(corpus: storage.Url) -> Listing | None:
+    """From `info.json`, which a finished build leaves, else from `plan.json`; None without both.
 
     Raises:
-        CorpusError: the file is there and has no list of shards.
+        CorpusError: the file is there and lists no shards.
     """
-    for name in ("plan.json", "info.json"):
+    for name, listed in (("info.json", _listed_by_info), ("plan.json", _listed_by_plan)):
         url = storage.join(corpus, name)
         if storage.size(url) is None:
             continue
         try:
-            entries = parse_json(storage.read(url, _MAX_LIST_BYTES))["shards"]
-            return {entry["name"]: entry.get("split") for entry in entries}
+            return listed(parse_json(storage.read(url, _MAX_LIST_BYTES)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorpusError(
-                f"{url}: has no list of shards ({error!r})", "run build-dataset again"
-            ) from error
+            raise CorpusError(f"{url}: lists no shards ({error!r})", "build it again") from error
     return None
+
+
+def _listed_by_info(info: Any) -> Listing:
+    splits = info["splits"].items()
+    shards = {name: split for split, entry in splits for name in entry["shards"]}
+    return Listing(shards, info["plan"])
+
+
+def _listed_by_plan(plan: Any) -> Listing:
+    return Listing({entry["name"]: entry["split"] for entry in plan["shards"]}, plan["hash"])
 
 
 def present_shards(corpus: storage.Url) -> set[str]:
@@ -144,19 +158,23 @@ def _check(
     return damage, sidecar
 
 
-def _misfits(sound: dict[str, Sidecar], planned: dict[str, Split | None] | None) -> list[Damage]:
-    """Shards that are whole and yet do not belong: unplanned, in another split, of another plan."""
+def _misfits(sound: dict[str, Sidecar], listing: Listing | None) -> list[Damage]:
+    """Shards that are whole and yet do not belong: not listed, in another split, of another plan.
+
+    Without a listing, the plan of most shards is the right one.
+    """
     plans = Counter(sidecar.plan for sidecar in sound.values())
-    prevailing = max(plans, key=lambda plan: plans[plan], default="")
+    plan = listing.plan if listing else max(plans, key=lambda plan: plans[plan], default="")
     found = []
     for name, sidecar in sound.items():
-        if planned is not None and name not in planned:
+        split = listing.shards.get(name) if listing else sidecar.split
+        if split is None:
             found.append(Damage(name, "not_in_plan", "the plan does not name it"))
-        elif planned is not None and planned[name] not in (None, sidecar.split):
-            what = f"the plan puts it in {planned[name]!r}, its sidecar in {sidecar.split!r}"
+        elif split != sidecar.split:
+            what = f"the plan puts it in {split!r}, its sidecar in {sidecar.split!r}"
             found.append(Damage(name, "other_split", what))
-        elif sidecar.plan != prevailing:
-            what = f"belongs to plan {sidecar.plan}, most shards to {prevailing}"
+        elif sidecar.plan != plan:
+            what = f"belongs to plan {sidecar.plan}, the corpus to {plan}"
             found.append(Damage(name, "other_plan", what))
     return found
 
