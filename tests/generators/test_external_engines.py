@@ -87,7 +87,7 @@ def request(text="speak", seed=5, seconds=0.05, language="en", said=None):
 
 
 def run(text="speak", seed=5, cls=Program, **params):
-    (made,) = cls(python=PYTHON, **params).generate([request(text, seed)])
+    (made,) = cls(**({"python": PYTHON} | params)).generate([request(text, seed)])
     return made
 
 
@@ -163,6 +163,14 @@ def test_a_broken_item_does_not_touch_its_neighbours(script):
 def test_a_python_that_is_not_there_is_named(script):
     (lack,) = Program(python=("/no/such/python",)).check()
     assert "/no/such/python" in lack.what and "'python'" in lack.what
+
+
+def test_without_a_python_the_engine_runs_in_this_one(script):
+    assert Program().check() == []
+    (lack,) = [e for e in GENERATORS.get("chattts")().check() if "module" in e.what]
+    assert lack.what == "module 'ChatTTS' is not installed for this Python (parameter 'python')"
+    made = run("fail", python=())
+    assert isinstance(made, EngineError) and "status 3" in made.what
 
 
 def test_modules_are_looked_for_in_the_other_environment(script, tmp_path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -43,14 +45,15 @@ class ExternalParams(GeneratorParams):
 
     Attributes:
         python: how that environment's Python is started, e.g. `["/opt/xtts/bin/python"]` or
-            `["conda", "run", "-n", "xtts", "python"]`.
+            `["conda", "run", "-n", "xtts", "python"]`. Empty: this Python, for an engine that is
+            installed beside us.
         repo: for engines without an installer, the folder of their clone.
         gpu: the program's CUDA_VISIBLE_DEVICES; empty: it runs on the CPU.
         threads: its CPU threads, fixed because the samples' last bits depend on them.
         timeout_s: seconds per utterance until it is killed, loading included.
     """
 
-    python: tuple[str, ...] = Field(default=("python3",), min_length=1)
+    python: tuple[str, ...] = ()
     repo: str | None = None
     gpu: str = ""
     threads: int = Field(default=1, ge=1)
@@ -62,7 +65,7 @@ P = TypeVar("P", bound=ExternalParams)
 
 @dataclass(frozen=True)
 class ModuleIn:
-    """A module that another environment's Python can find."""
+    """A module that another environment's Python can find (this one's, when none is named)."""
 
     python: tuple[str, ...]
     module: str
@@ -72,22 +75,31 @@ class ModuleIn:
 
     def missing(self) -> str | None:
         try:
+            found = self._found()
+        except FileNotFoundError:
+            return f"program {self.python[0]!r} (parameter 'python') is not there"
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{' '.join(self.python)} (parameter 'python') does not run: {error}"
+        if found:
+            return None
+        whose = " ".join(self.python) or "this Python (parameter 'python')"
+        return f"module {self.module!r} is not installed for {whose}"
+
+    def fix(self) -> str:
+        return f"in an environment of its own: {self.install}; and set 'python' to its Python"
+
+    def _found(self) -> bool:
+        top = self.module.partition(".")[0]
+        if self.python:
             done = subprocess.run(
                 [*self.python, "-c", _PROBE, self.module],
                 capture_output=True,
                 timeout=60,
                 env=os.environ | _search_path(self.repo),
             )
-        except FileNotFoundError:
-            return f"program {self.python[0]!r} (parameter 'python') is not there"
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return f"{' '.join(self.python)} (parameter 'python') does not run: {error}"
-        if done.returncode == 0:
-            return None
-        return f"module {self.module!r} is not installed for {' '.join(self.python)}"
-
-    def fix(self) -> str:
-        return f"in an environment of its own: {self.install}; and set 'python' to its Python"
+            return done.returncode == 0
+        cloned = [] if self.repo is None else list(Path(self.repo).expanduser().glob(f"{top}*"))
+        return bool(cloned) or importlib.util.find_spec(top) is not None
 
 
 @dataclass(frozen=True)
@@ -199,7 +211,7 @@ class ExternalGenerator(SpeechGenerator, Generic[P]):
 
     def _run(self, job: Job, command: list[str]) -> None:
         params = self.params
-        argv = [*params.python, LAUNCH, str(job.request.seed), *command]
+        argv = [*(params.python or (sys.executable,)), LAUNCH, str(job.request.seed), *command]
         threads = str(params.threads)
         environment = os.environ | _search_path(params.repo) | {
             "CUDA_VISIBLE_DEVICES": params.gpu,
