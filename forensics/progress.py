@@ -36,6 +36,7 @@ class Progress:
                 progress.TextColumn("ETA"),
                 progress.TimeRemainingColumn(),
                 console=Console(stderr=True),
+                redirect_stdout=False,  # results go where the user sent them
             )
             self._bar.start()
             self._task = self._bar.add_task(self.description, total=self.total)

@@ -45,7 +45,7 @@ class Case:
         if isinstance(error, MediaError):
             what = error.what.removeprefix(f"{self.source.name}: ")
             what = what.removeprefix("<bytes>: ")
-            self.failure = error.reason, f"{what}. {error.fix}" if error.fix else what
+            self.failure = error.reason, f"{what}; {error.fix}" if error.fix else what
         else:
             log.warning("%s: unexpected error", printable(self.source.name), exc_info=error)
             self.failure = "internal_error", f"{type(error).__name__}: {error}"

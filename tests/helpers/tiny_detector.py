@@ -32,9 +32,9 @@ def save(
     from forensics.detectors.speech.aasist import AasistLDetector
 
     architecture = {
-        "channels": (2, 2, 2, 2, 2, 2),
+        "channels": [2, 2, 2, 2, 2, 2],
         "graph_channels": 2,
-        "pool_ratios": (0.4, 0.5, 0.7),
+        "pool_ratios": [0.4, 0.5, 0.7],
     }
     torch.manual_seed(0)
     card = BundleCard(
