@@ -69,7 +69,7 @@ def make_item(
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def corpus(change: Change | None = None, count: int = 80, seed: int = 0) -> list[Item]:
+def corpus(change: Change | None = None, count: int = 60, seed: int = 0) -> list[Item]:
     """Pairs of bona fide and spoof items; `change` is done to the samples of the spoof ones."""
     rng = np.random.default_rng(seed)
     items = []
@@ -182,7 +182,7 @@ def test_one_leaking_system_among_honest_ones_fails_and_is_named():
     """In the pool its leak is thin: one system in four, and the systems weigh the same."""
     rng = np.random.default_rng(3)
     items = []
-    for number in range(240):
+    for number in range(200):
         spoof = number % 2 == 1
         system = f"system-{number // 2 % 4}"
         samples = voice(rng, 0.6)
@@ -204,12 +204,12 @@ def test_one_leaking_system_among_honest_ones_fails_and_is_named():
 @pytest.fixture(scope="module")
 def clean_rows():
     rng = np.random.default_rng(11)
-    items = [make_item(i, wav(voice(rng, rng.uniform(0.4, 0.6))), False) for i in range(400)]
+    items = [make_item(i, wav(voice(rng, rng.uniform(0.4, 0.6))), False) for i in range(300)]
     facts = [ItemFacts(item.key, "wav", None, {"language": "en"}) for item in items]
     return [SPEECH.extract(item.media, f) for item, f in zip(items, facts, strict=True)]
 
 
-def judge_random_labels(rows: list, seed: int, groups: int = 40) -> set[str]:
+def judge_random_labels(rows: list, seed: int, groups: int = 30) -> set[str]:
     """Statuses of the judged families when the labels are drawn by lot."""
     rng = np.random.default_rng(seed)
     entries = [
@@ -241,9 +241,9 @@ def judge_random_labels(rows: list, seed: int, groups: int = 40) -> set[str]:
 
 
 def test_labels_drawn_by_lot_pass(clean_rows):
-    outcomes = [judge_random_labels(clean_rows, seed) for seed in range(6)]
+    outcomes = [judge_random_labels(clean_rows, seed) for seed in range(4)]
     assert not any("fail" in outcome for outcome in outcomes)
-    assert sum(outcome == {"pass"} for outcome in outcomes) >= 5
+    assert sum(outcome == {"pass"} for outcome in outcomes) >= 3
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def check(report: AuditReport, name: str):
 
 def test_groups_and_sources_in_two_splits_fail():
     items = [
-        make_item(i, item.media, i % 2 == 1, split="train" if i < 44 else "test")
+        make_item(i, item.media, i % 2 == 1, split="train" if i < 34 else "test")
         for i, item in enumerate(corpus())
     ]
     report = audit(items)
@@ -299,7 +299,7 @@ def test_the_same_bytes_under_two_labels_fail():
 
 
 def test_rare_silence_of_one_label_is_found_where_the_auc_sees_nothing():
-    items = corpus(lambda s, rng: zeros_inside(s, rng) if rng.random() < 0.25 else s, count=200)
+    items = corpus(lambda s, rng: zeros_inside(s, rng) if rng.random() < 0.25 else s, count=160)
     report = audit(items, limits={"silence": 0.7})
     assert failed_families(report) == set()
     assert check(report, "silence_in_one_label").status == "fail"
@@ -314,7 +314,7 @@ def test_what_a_system_misses_counts(tmp_path):
     write_shard(tmp_path / "shards", "x-0", items, split="train", plan="p", failures=failures)
     report = audit(tmp_path)
     found = check(report, "missing_by_system")
-    assert found.status == "fail" and "melgan: 20 failed, 33.3%" in found.details[0]
+    assert found.status == "fail" and "melgan: 20 failed, 40.0%" in found.details[0]
 
 
 def test_limits_can_be_set_by_family():
