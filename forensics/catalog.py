@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -127,7 +128,9 @@ def _examine(module: str, distribution: str, core: bool, fix: str) -> dict[str, 
     row = {"name": distribution, "core": core, "works": False, "found": "", "fix": fix}
     try:
         row["found"] = version(distribution)
-        importlib.import_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(module)
         row["works"] = True
     except PackageNotFoundError:
         pass

@@ -107,7 +107,7 @@ def _locate(name: str) -> Any:
     kind, slash, rest = name.partition("/")
     if slash and kind in resources.KINDS:
         return resources.find(kind, rest)
-    for room in resources.KINDS:
+    for room in ("pipelines", "configs", "datasets"):  # a pipeline may share its corpus's name
         if name in resources.names(room):
             return resources.find(room, name)
     everything = [f"{room}/{entry}" for room in resources.KINDS for entry in resources.names(room)]

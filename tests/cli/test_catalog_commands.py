@@ -1,0 +1,89 @@
+"""`list`, `configs`, `doctor`, `inspect`, and how errors and pipes end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def run(*arguments, code=0, **options):
+    done = subprocess.run(
+        [sys.executable, "-m", "forensics", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("what", ["generators", "detectors", "conditions", "pipelines", "datasets"])
+def test_list_gives_a_line_an_entry(what):
+    rows = [json.loads(line) for line in run("list", what, "--json").stdout.splitlines()]
+    assert rows and all(row["name"] and row["summary"] for row in rows)
+    plain = run("list", what).stdout
+    assert all(row["name"] in plain for row in rows)
+
+
+def test_generators_that_are_not_ready_say_how_to_get_them():
+    rows = [json.loads(line) for line in run("list", "generators", "--json").stdout.splitlines()]
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["espeak"]["state"] == "ready"
+    assert by_name["griffinlim"]["state"] == "ready"
+    assert by_name["bark"]["fixes"]
+    assert all(bool(row["fixes"]) == (row["state"] != "ready") for row in rows)
+
+
+def test_configs_are_listed_shown_and_copied(tmp_path):
+    names = run("configs", "ls").stdout.split()
+    assert "pipelines/audeter" in names and "datasets/audeter" in names
+    for name in names:
+        assert run("configs", "show", name).stdout
+    run("configs", "cp", "audeter", tmp_path / "mine.yaml")
+    assert (tmp_path / "mine.yaml").is_file()
+    assert (tmp_path / "audeter-sentences.txt").is_file()
+    again = run("configs", "cp", "audeter", tmp_path / "mine.yaml", code=2)
+    assert "exists" in again.stderr and "--force" in again.stderr
+    assert "nothing shipped is named" in run("configs", "show", "../secrets", code=2).stderr
+
+
+def test_a_copied_recipe_can_be_used(tmp_path):
+    run("configs", "cp", "audeter", tmp_path / "mine.yaml")
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text\nA sentence to read aloud.\n")
+    plan = run(
+        *("build-dataset", tmp_path / "mine.yaml", "--source", texts, "--out", tmp_path / "c"),
+        *("--dry-run", "--json", "--systems", "espeak"),
+    )
+    assert json.loads(plan.stdout)["items"] == 1
+
+
+def test_doctor_knows_every_core_package():
+    report = json.loads(run("doctor", "--json").stdout)
+    assert all(package["works"] for package in report["packages"] if package["core"])
+    assert "espeak" in run("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("build-dataset", "nothing", "--source", ".", "--out", "x"), 2, "no pipeline 'nothing'"),
+        (("build-dataset", "audeter", "--source", "/nowhere", "--out", "x"), 2, "does not exist"),
+        (("inspect", "/nowhere"), 4, "no finished shards"),
+        (("frobnicate",), 2, "frobnicate"),
+        (("build-dataset", "audeter"), 2, "--source"),
+    ],
+)
+def test_usage_errors_have_their_code_and_no_traceback(arguments, code, said):
+    done = run(*arguments, code=code)
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"set -o pipefail; {sys.executable} -m forensics list generators | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == ""
