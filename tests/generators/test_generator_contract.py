@@ -39,16 +39,39 @@ def _piper(materials: Materials) -> dict[str, Any]:
     return {"voice": tiny_piper.build(materials.folder)}
 
 
+def _tiny(family: str) -> Callable[[Materials], dict[str, Any]]:
+    """A tiny neural model with random weights, of `helpers.tiny_speech_models`."""
+
+    def make(materials: Materials) -> dict[str, Any]:
+        models = pytest.importorskip("helpers.tiny_speech_models")
+        models.torch.manual_seed(1)
+        return getattr(models, f"build_{family}")(materials.folder)
+
+    return make
+
+
+NEURAL = {
+    "bark": "bark",
+    "hifigan": "hifigan",
+    "transformers_codec": "encodec",
+    "transformers_tts": "speecht5",
+    "transformers_vocoder": "univnet",
+    "univnet": "univnet",
+    "vits": "vits",
+    "vocos": "vocos",
+}
+
 READY_PARAMS: dict[str, Callable[[Materials], dict[str, Any]]] = {
     "lyra": lambda materials: {"weights": str(materials.shared("weights") / "lyra_v2")},
     "piper": _piper,
+    **{name: _tiny(family) for name, family in NEURAL.items()},
 }
 """Generator → its parameters, from weights that lie here or that are built on the spot."""
 
-DRAWS_NOTHING = {"world"}
+DRAWS_NOTHING = {"hifigan", "vocos", "world"}
 """Engines whose output depends on the text or reference alone: every seed gives the same."""
 
-UNTRAINED = set[str]()
+UNTRAINED = set(NEURAL)
 """Those whose weights in READY_PARAMS are random: what comes out is sound, not speech."""
 
 NAMES = GENERATORS.names()

@@ -12,16 +12,7 @@ from forensics.media.audio import Waveform
 
 transformers = pytest.importorskip("transformers")
 torch = pytest.importorskip("torch")
-
-HIFIGAN = {
-    "model_in_dim": 80,
-    "upsample_initial_channel": 16,
-    "upsample_rates": [4, 4, 4, 4],
-    "upsample_kernel_sizes": [8, 8, 8, 8],
-    "resblock_kernel_sizes": [3],
-    "resblock_dilation_sizes": [[1]],
-    "initializer_range": 0.1,
-}
+tiny = pytest.importorskip("helpers.tiny_speech_models")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,111 +23,20 @@ def quick():
     torch.set_num_threads(before)
 
 
-def save(model, folder, extractor=None):
-    model.save_pretrained(folder)
-    if extractor is not None:
-        extractor.save_pretrained(folder)
-    return str(folder)
-
-
-def build_univnet(folder):
-    config = transformers.UnivNetConfig(
-        model_in_channels=4, model_hidden_channels=4, num_mel_bins=20, resblock_kernel_sizes=[3],
-        resblock_stride_sizes=[256], resblock_dilation_sizes=[[1]], kernel_predictor_num_blocks=1,
-        kernel_predictor_hidden_channels=4, initializer_range=0.2,
-    )  # fmt: skip
-    extractor = transformers.UnivNetFeatureExtractor(num_mel_bins=20, model_in_channels=4)
-    return save(transformers.UnivNetModel(config), folder, extractor)
-
-
-def build_encodec(folder, channels):
-    config = transformers.EncodecConfig(
-        target_bandwidths=[1.5, 3.0], hidden_size=8, num_filters=2, codebook_size=1024,
-        num_lstm_layers=1, audio_channels=channels, normalize=channels == 2,
-        chunk_length_s=0.5 if channels == 2 else None, overlap=0.01 if channels == 2 else None,
-        norm_type="time_group_norm" if channels == 2 else "weight_norm",
-        use_causal_conv=channels == 1,
-    )  # fmt: skip
-    model = transformers.EncodecModel(config)
-    for layer in model.quantizer.layers:  # untrained codebooks are all zero
-        torch.nn.init.normal_(layer.codebook.embed)
-    extractor = transformers.EncodecFeatureExtractor(
-        feature_size=channels, chunk_length_s=config.chunk_length_s, overlap=config.overlap
-    )
-    return save(model, folder, extractor)
-
-
-def build_dac(folder):
-    config = transformers.DacConfig(
-        encoder_hidden_size=4, downsampling_ratios=[2, 4, 8], decoder_hidden_size=32,
-        upsampling_ratios=[8, 4, 2], n_codebooks=3, codebook_size=16, codebook_dim=4,
-    )  # fmt: skip
-    return save(
-        transformers.DacModel(config), folder, transformers.DacFeatureExtractor(hop_length=64)
-    )
-
-
-def build_mimi(folder):
-    config = transformers.MimiConfig(
-        hidden_size=16, num_filters=2, codebook_size=16, codebook_dim=8, num_quantizers=4,
-        vector_quantization_hidden_dimension=8, num_hidden_layers=1, intermediate_size=16,
-        num_attention_heads=2, num_key_value_heads=2, head_dim=8, upsample_groups=16,
-    )  # fmt: skip
-    model = transformers.MimiModel(config)
-    for name, buffer in model.named_buffers():
-        if name.endswith("embed_sum"):
-            torch.nn.init.normal_(buffer)
-    return save(model, folder, transformers.EncodecFeatureExtractor())
-
-
-def vocos_config():
-    return {
-        "feature_extractor": {
-            "class_path": "vocos.feature_extractors.MelSpectrogramFeatures",
-            "init_args": {"sample_rate": 24_000, "n_fft": 512, "hop_length": 128, "n_mels": 20},
-        },
-        "backbone": {
-            "class_path": "vocos.models.VocosBackbone",
-            "init_args": {
-                "input_channels": 20, "dim": 16, "intermediate_dim": 16, "num_layers": 1,
-            },
-        },
-        "head": {
-            "class_path": "vocos.heads.ISTFTHead",
-            "init_args": {"dim": 16, "n_fft": 512, "hop_length": 128, "padding": "center"},
-        },
-    }  # fmt: skip
-
-
-def build_vocos(folder):
-    from safetensors.torch import save_file
-    from vocos import Vocos
-
-    folder.mkdir()
-    (folder / "config.yaml").write_text(yaml.safe_dump(vocos_config()))
-    model = Vocos.from_hparams(str(folder / "config.yaml"))
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "a.safetensors")
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     pytest.importorskip("vocos")
     tmp = tmp_path_factory.mktemp("tiny-vocoders")
     torch.manual_seed(1)
-    speecht5 = transformers.SpeechT5HifiGan(transformers.SpeechT5HifiGanConfig(**HIFIGAN))
-    fastspeech2 = transformers.FastSpeech2ConformerHifiGan(
-        transformers.FastSpeech2ConformerHifiGanConfig(**HIFIGAN)
-    )
     return {
-        "hifigan": save(speecht5, tmp / "hifigan"),
-        "fastspeech2": save(fastspeech2, tmp / "fastspeech2"),
-        "univnet": build_univnet(tmp / "univnet"),
-        "encodec": build_encodec(tmp / "encodec", 1),
-        "encodec-stereo": build_encodec(tmp / "encodec-stereo", 2),
-        "dac": build_dac(tmp / "dac"),
-        "mimi": build_mimi(tmp / "mimi"),
-        "vocos": build_vocos(tmp / "vocos"),
+        "hifigan": tiny.build_hifigan(tmp / "hifigan"),
+        "fastspeech2": tiny.build_hifigan(tmp / "fastspeech2", "FastSpeech2ConformerHifiGan"),
+        "univnet": tiny.build_univnet(tmp / "univnet"),
+        "encodec": tiny.build_encodec(tmp / "encodec", 1),
+        "encodec-stereo": tiny.build_encodec(tmp / "encodec-stereo", 2),
+        "dac": tiny.build_dac(tmp / "dac"),
+        "mimi": tiny.build_mimi(tmp / "mimi"),
+        "vocos": tiny.build_vocos(tmp / "vocos"),
     }
 
 
@@ -157,7 +57,7 @@ SEEDED = ("univnet", "encodec", "dac", "mimi")
 @pytest.fixture(scope="module")
 def ready(models):
     def make(name, **more):
-        generator = GENERATORS.get(ENGINES[name][0])(model=models[name], **more)
+        generator = GENERATORS.get(ENGINES[name][0])(**models[name], **more)
         assert generator.check() == []
         generator.load()
         return generator
@@ -246,14 +146,14 @@ def test_bit_rates_are_drawn_from_the_seed(ready, request_of, name, params, key,
 
 def test_a_bit_rate_that_the_codec_lacks_is_refused(models):
     with pytest.raises(UsageError, match="no level"):
-        GENERATORS.get("transformers_codec")(model=models["dac"], codebooks=(9,)).load()
+        GENERATORS.get("transformers_codec")(**models["dac"], codebooks=(9,)).load()
 
 
 def test_the_wrong_sort_of_model_is_refused(models):
     with pytest.raises(UsageError, match="not a codec"):
-        GENERATORS.get("transformers_codec")(model=models["univnet"]).load()
+        GENERATORS.get("transformers_codec")(**models["univnet"]).load()
     with pytest.raises(UsageError, match="not a vocoder"):
-        GENERATORS.get("transformers_vocoder")(model=models["mimi"]).load()
+        GENERATORS.get("transformers_vocoder")(**models["mimi"]).load()
 
 
 @pytest.mark.parametrize("name", list(ENGINES))
@@ -271,7 +171,7 @@ def test_vocos_builds_only_its_own_classes(models, tmp_path):
         ("feature_extractor", "vocos.feature_extractors.EncodecFeatures"),
         ("head", "os.system"),
     ):
-        config = vocos_config()
+        config = tiny.vocos_config()
         config[part] = {"class_path": path, "init_args": {"command": "touch owned"}}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
         with pytest.raises(UsageError, match="not built here"):
@@ -279,7 +179,7 @@ def test_vocos_builds_only_its_own_classes(models, tmp_path):
 
 
 def test_vocos_says_how_to_convert_pickled_weights(tmp_path):
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(vocos_config()))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny.vocos_config()))
     torch.save({}, tmp_path / "pytorch_model.bin")
     (lack,) = GENERATORS.get("vocos")(model=str(tmp_path)).check()
     assert "no safetensors" in lack.what
@@ -289,7 +189,7 @@ def test_vocos_says_how_to_convert_pickled_weights(tmp_path):
 def test_vocos_weights_must_fit(models, tmp_path):
     from safetensors.numpy import save_file
 
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(vocos_config()))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny.vocos_config()))
     save_file({"a": np.zeros(2, np.float32)}, tmp_path / "model.safetensors")
     with pytest.raises(RuntimeError, match="Missing key"):
         GENERATORS.get("vocos")(model=str(tmp_path)).load()
