@@ -235,7 +235,8 @@ class AnyVoice(Voice):
         rate = made["sampling_rate"] or self.settings.sampling_rate
         if rate is None:
             raise UsageError("the model's config has no sampling rate", "set 'sampling_rate'")
-        return made["audio"], rate, {}
+        audio = np.atleast_2d(made["audio"])  # (channels, T)
+        return audio.mean(axis=0), rate, {}
 
 
 def read_embeddings(path: str | None) -> np.ndarray | None:
