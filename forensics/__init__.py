@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from forensics import shards as shards
-    from forensics.corpus.audit import audit as audit
+    from forensics.auditing.run import audit as audit
     from forensics.corpus.build import build_dataset as build_dataset
     from forensics.verdict.detect import detect as detect
     from forensics.verdict.detect import detect_iter as detect_iter
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from forensics.verdict.schema import Verdict as Verdict
 
 _API = {
-    "audit": "forensics.corpus.audit:audit",
+    "audit": "forensics.auditing.run:audit",
     "build_dataset": "forensics.corpus.build:build_dataset",
     "detect": "forensics.verdict.detect:detect",
     "detect_iter": "forensics.verdict.detect:detect_iter",

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from forensics.cli import audit, catalog, corpus, demo, detect, weights
-from forensics.cli.console import print_error, silence_broken_pipe
+from forensics.cli.console import flush_stdout, print_error
 from forensics.errors import ForensicsError
 
 app = typer.Typer(
@@ -57,6 +57,5 @@ def main() -> None:
     except ForensicsError as error:
         print_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        silence_broken_pipe()
-        sys.exit(0)
+    finally:
+        flush_stdout()

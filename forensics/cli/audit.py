@@ -32,14 +32,14 @@ def audit(
 
     Exit code 3: too few items or groups to judge.
     """
-    from forensics.corpus.audit import DEFAULT_LIMIT
-    from forensics.corpus.audit import audit as run_audit
-    from forensics.corpus.audit_report import as_text
+    from forensics.auditing.report import as_text
+    from forensics.auditing.run import DEFAULT_LIMIT
+    from forensics.auditing.run import audit as run_audit
 
     general, limits = _parse_limits(limit or [], DEFAULT_LIMIT)
     result = run_audit(corpus, general, limits, max_items=max_items, seed=seed, progress=True)
     if report:
-        from forensics.corpus.audit_html import as_html
+        from forensics.auditing.html import as_html
         from forensics.shards import storage
 
         storage.publish(report, as_html(result).encode())

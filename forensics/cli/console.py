@@ -27,6 +27,9 @@ def print_error(error: ForensicsError) -> None:
         print(f"  fix: {error.fix}", file=sys.stderr)
 
 
-def silence_broken_pipe() -> None:
-    """Let `forensics … | head` end quietly: point stdout at /dev/null before interpreter exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def flush_stdout() -> None:
+    """Let `forensics … | head` end quietly: what is left to print goes nowhere."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from forensics.errors import UsageError
 
 if TYPE_CHECKING:
-    from forensics.corpus.audit_report import AuditReport
+    from forensics.auditing.report import AuditReport
     from forensics.corpus.build import BuildResult
     from forensics.corpus.index import CorpusInfo
     from forensics.shards.format import Item
@@ -48,8 +48,8 @@ def run_demo(out: Path, speech: Path | None, workers: int = 2) -> DemoResult:
     Raises:
         UsageError: no recordings in `speech`, or `out` holds something else.
     """
-    from forensics.corpus.audit import audit
-    from forensics.corpus.audit_html import as_html
+    from forensics.auditing.run import audit
+    from forensics.auditing.html import as_html
     from forensics.corpus.build import build_dataset
     from forensics.corpus.index import inspect_corpus
     from forensics.demo.page import write_page

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from forensics.corpus.audit import audit
-from forensics.corpus.audit_judge import EVERYTHING, JUDGED, Judge
-from forensics.corpus.audit_material import Entry
-from forensics.corpus.audit_report import AuditReport, Settings, as_text
-from forensics.corpus.trivial_features import ItemFacts
-from forensics.corpus.trivial_speech import SPEECH
+from forensics.auditing.features import ItemFacts
+from forensics.auditing.judge import EVERYTHING, JUDGED, Judge
+from forensics.auditing.material import Entry
+from forensics.auditing.report import AuditReport, Settings, as_text
+from forensics.auditing.run import audit
+from forensics.auditing.speech_features import SPEECH
 from forensics.errors import UsageError
 from forensics.shards.format import Failure, Item, ItemMeta
 from forensics.shards.writer import write_shard

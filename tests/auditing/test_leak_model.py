@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forensics.corpus.leak_model import (
+from forensics.auditing.leak_model import (
     Design,
     Table,
     connected,

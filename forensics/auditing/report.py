@@ -76,7 +76,7 @@ class Settings(_Frozen):
 
 
 class AuditReport(_Frozen):
-    """The result of `forensics.corpus.audit.audit`.
+    """The result of `forensics.auditing.run.audit`.
 
     Attributes:
         items: in the corpus; measured: of those that were decoded and compared.

@@ -6,7 +6,7 @@ import base64
 import io
 from importlib import resources
 
-from forensics.corpus.audit_report import AuditReport, Leak
+from forensics.auditing.report import AuditReport, Leak
 
 _COLOURS = {"pass": "#2f7d4f", "fail": "#b3261e", "inconclusive": "#b07d00", "reported": "#6b7280"}
 
@@ -15,7 +15,7 @@ def as_html(report: AuditReport) -> str:
     """The whole page."""
     from jinja2 import Environment, StrictUndefined
 
-    template = resources.files("forensics.corpus").joinpath("audit.html").read_text("utf-8")
+    template = resources.files("forensics.auditing").joinpath("page.html").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     chart = base64.b64encode(_chart(report)).decode()
     return environment.from_string(template).render(r=report, chart=chart, colours=_COLOURS)

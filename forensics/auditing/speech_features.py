@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from forensics.corpus.trivial_features import (
+from forensics.auditing.features import (
     EVERY_ITEM,
     Family,
     FeatureSet,

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from forensics.corpus.audit_material import Entry
-from forensics.corpus.audit_report import (
+from forensics.auditing.features import FeatureSet, Value
+from forensics.auditing.leak_model import Auc, Design, Table, held_out_auc, make_design
+from forensics.auditing.material import Entry
+from forensics.auditing.report import (
     Evidence,
     FamilyStatus,
     Leak,
     Settings,
     SystemResult,
 )
-from forensics.corpus.leak_model import Auc, Design, Table, held_out_auc, make_design
-from forensics.corpus.trivial_features import FeatureSet, Value
 
 JUDGED, EVERYTHING = "all judged", "everything"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from forensics.corpus.trivial_features import ItemFacts
-from forensics.corpus.trivial_speech import SPEECH, speech_features
+from forensics.auditing.features import ItemFacts
+from forensics.auditing.speech_features import SPEECH, speech_features
 from forensics.errors import MediaError
 
 RATE = 16_000

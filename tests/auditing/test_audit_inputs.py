@@ -13,10 +13,10 @@ import soundfile
 from typer import Typer
 from typer.testing import CliRunner
 
+from forensics.auditing.html import as_html
+from forensics.auditing.material import open_material
+from forensics.auditing.run import audit
 from forensics.cli.audit import audit as command
-from forensics.corpus.audit import audit
-from forensics.corpus.audit_html import as_html
-from forensics.corpus.audit_material import open_material
 from forensics.errors import CorpusError, UsageError
 from forensics.media.audio import Waveform, encode
 from forensics.shards.format import Item, ItemMeta

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from forensics.corpus.audit_material import Entry
-from forensics.corpus.audit_report import Check
-from forensics.corpus.trivial_features import Value
+from forensics.auditing.features import Value
+from forensics.auditing.material import Entry
+from forensics.auditing.report import Check
 from forensics.shards.format import Failure
 
 SHOWN = 5

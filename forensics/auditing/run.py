@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TypeVar
 
-from forensics.corpus import audit_checks, leak_model
-from forensics.corpus.audit_judge import JUDGED, Judge
-from forensics.corpus.audit_material import Entry, Material, Media, open_material
-from forensics.corpus.audit_report import (
+from forensics.auditing import checks, leak_model
+from forensics.auditing.features import FeatureSet, ItemFacts, Value
+from forensics.auditing.judge import JUDGED, Judge
+from forensics.auditing.material import Entry, Material, Media, open_material
+from forensics.auditing.report import (
     AuditReport,
     Check,
     Leak,
@@ -36,8 +37,7 @@ from forensics.corpus.audit_report import (
     Status,
     SystemResult,
 )
-from forensics.corpus.trivial_features import FeatureSet, ItemFacts, Value
-from forensics.corpus.trivial_speech import SPEECH
+from forensics.auditing.speech_features import SPEECH
 from forensics.errors import MediaError, UsageError
 from forensics.progress import Progress
 from forensics.shards.format import Item
@@ -194,14 +194,14 @@ def _measure_one(entry: Entry, media: Media, features: FeatureSet, sample: _Samp
 def _checks(material: Material, sample: _Sample) -> list[Check]:
     entries = material.entries
     stated = {i: entry.sha256 for i, entry in enumerate(entries) if entry.sha256 is not None}
-    checks = [
-        *audit_checks.corpus_checks(entries, material.failures),
-        *audit_checks.duplicate_checks(entries, stated | sample.sha256),
-        audit_checks.unreadable_check(entries, sample.unreadable),
+    found = [
+        *checks.corpus_checks(entries, material.failures),
+        *checks.duplicate_checks(entries, stated | sample.sha256),
+        checks.unreadable_check(entries, sample.unreadable),
     ]
     if material.modality == "speech":
-        checks.append(audit_checks.silence_check(sample.entries, sample.rows))
-    return checks
+        found.append(checks.silence_check(sample.entries, sample.rows))
+    return found
 
 
 def _status(families: list[Leak], systems: list[SystemResult], checks: list[Check]) -> Status:

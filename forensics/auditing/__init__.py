@@ -1,0 +1,1 @@
+"""Whether labels leak through anything other than the forgery: `forensics audit`."""
