@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,6 +19,8 @@ from typing import Any, BinaryIO, cast
 from forensics.errors import CorpusError, MachineError, MissingRequirement, UsageError
 
 Url = str | os.PathLike[str]
+
+MAX_PARTS = 1024  # IOV_MAX of Linux and macOS
 
 _BUFFER = 1 << 20
 _FIXES = {
@@ -66,12 +68,13 @@ class Output:
             rest = memoryview(data)
             while rest:
                 rest = rest[self._raw.write(rest) or 0 :]
-            if hasattr(os, "posix_fadvise"):
-                # Linux starts to write these bytes back now, so the fsync at the end has less to
-                # wait for (measured: a fifth of a shard's time).
-                start = self._raw.tell() - len(data)
-                advice = os.POSIX_FADV_DONTNEED
-                os.posix_fadvise(self._raw.fileno(), start, len(data), advice)
+
+    def write_all(self, parts: Sequence[bytes]) -> None:
+        """Write one behind the other, without joining them; at most `MAX_PARTS`."""
+        with _machine_errors(self._url):
+            done = os.writev(self._raw.fileno(), parts)
+        if done < sum(map(len, parts)):
+            self.write(b"".join(parts)[done:])
 
 
 @contextmanager

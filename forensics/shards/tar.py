@@ -75,13 +75,13 @@ class TarStream:
         self.shard, self._stream, self._extended = shard, stream, extended
         self._end = stream.seek(0, os.SEEK_END)
         stream.seek(0)
-        start = stream.read(2)
-        self._at = len(start)  # of the stream
+        self._magic = stream.read(2)
+        self._at = len(self._magic)  # of the stream
         self._next = 0  # of the next header
         self._size = 0
         self._name = ""
-        if start in _COMPRESSED:
-            self.fail(f"{_COMPRESSED[start]} data; shards are plain tars")
+        if self._end < BLOCK:
+            self._fail_at_start()
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         long_name: bytes | None = None
@@ -152,8 +152,12 @@ class TarStream:
         if stored and int(stored[1], 8) == total:
             return
         if self._next == 0:
-            self.fail("not a tar")
+            self._fail_at_start()
         self.fail(f"a damaged header after it (byte {self._next})", self._name)
+
+    def _fail_at_start(self) -> NoReturn:
+        packed = _COMPRESSED.get(self._magic)
+        self.fail(f"{packed} data; shards are plain tars" if packed else "not a tar")
 
     def _place(self, raw: bytes, size: int, limit: int) -> None:
         """Make this the current member, once its whole data is known to be there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -21,7 +22,8 @@ from forensics.shards.format import (
     canonical_json,
 )
 
-_FLUSH_BYTES = 1 << 20
+_CHUNK_BYTES = 4 << 20
+_WAITING_CHUNKS = 3
 _FIX = "mend what makes the items"
 
 
@@ -42,7 +44,7 @@ def write_shard(
     Args:
         folder: local path or fsspec URL; a local one is made when it is not there.
         items: a sequence in any order, or an iterator in ascending order of keys, of which only
-            a few MiB are held at a time.
+            some 20 MiB are held at a time.
         plan: hash of the plan that the shard belongs to.
         failures: planned items that could not be made; read after the last item, so a list that
             grows while `items` is consumed will do.
@@ -90,16 +92,17 @@ def write_shard(
 
 
 class _TarSink:
-    """Gathers members about a MiB at a time; a thread writes and hashes one MiB meanwhile.
+    """Gathers members, about 4 MiB at a time; a thread writes and hashes what is gathered.
 
-    Both release the interpreter lock, as does hashing the media of the next items.
+    Both release the interpreter lock, as does hashing the media of the next items. A few chunks
+    may wait, so that neither side stands still for the other on a busy machine.
     """
 
     def __init__(self, output: storage.Output, pool: ThreadPoolExecutor):
         self._output, self._pool = output, pool
         self._parts: list[bytes] = []
         self._pending = 0
-        self._busy: Future[None] | None = None
+        self._waiting: deque[Future[None]] = deque()
         self.written = 0
         self.sha256 = hashlib.sha256()
 
@@ -110,7 +113,7 @@ class _TarSink:
             raise CorpusError(f"member {name!r}: {size} bytes, the limit is {limit}", _FIX)
         self._parts += (tar.header(name.encode(), size), data, tar.padding(size))
         self._pending += tar.BLOCK + size + -size % tar.BLOCK
-        if self._pending >= _FLUSH_BYTES:
+        if self._pending >= _CHUNK_BYTES or len(self._parts) > storage.MAX_PARTS - 4:
             self._flush()
 
     def finish(self) -> None:
@@ -118,23 +121,22 @@ class _TarSink:
         self._parts.append(ending)
         self._pending += len(ending)
         self._flush()
-        self._wait()
+        self._wait(0)
 
     def _flush(self) -> None:
-        self._wait()
-        chunk = b"".join(self._parts)
-        self._busy = self._pool.submit(self._put, chunk)
-        self.written += len(chunk)
-        self._parts.clear()
-        self._pending = 0
+        self._wait(_WAITING_CHUNKS - 1)
+        self._waiting.append(self._pool.submit(self._put, self._parts))
+        self.written += self._pending
+        self._parts, self._pending = [], 0
 
-    def _wait(self) -> None:
-        if self._busy is not None:
-            self._busy.result()
+    def _wait(self, left: int) -> None:
+        while len(self._waiting) > left:
+            self._waiting.popleft().result()
 
-    def _put(self, chunk: bytes) -> None:
-        self._output.write(chunk)
-        self.sha256.update(chunk)
+    def _put(self, parts: list[bytes]) -> None:
+        self._output.write_all(parts)
+        for part in parts:
+            self.sha256.update(part)
 
 
 def _check_key(key: str) -> None:

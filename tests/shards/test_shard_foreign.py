@@ -38,6 +38,11 @@ def test_every_tar_dialect_with_long_and_foreign_names_is_read(plain_tar, format
     ]
 
 
+def test_a_name_that_begins_like_a_compressed_file_is_read(plain_tar):
+    path = plain_tar({"BZ-1.wav": b"1"}, tarfile.USTAR_FORMAT)
+    assert list(read_foreign_shard(path)) == [("BZ-1", {"wav": b"1"})]
+
+
 def test_folders_are_passed_over(hand_made):
     folder = tarfile.TarInfo("set")
     folder.type = tarfile.DIRTYPE
