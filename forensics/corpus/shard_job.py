@@ -160,6 +160,7 @@ class _ShardRun:
                 text=utterance.text,
                 language=utterance.language,
                 reference=self.references.get(source_id),
+                reference_text=utterance.source.text,
             )
             waiting.append((utterance, request))
         for batch in self._batches(system, waiting):

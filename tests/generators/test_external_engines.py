@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from forensics.errors import MissingRequirement, UsageError
 from forensics.generators.base import GENERATORS, SpeechRequest
 from forensics.generators.speech.external.base import (
     DRIVE,
+    LAUNCH,
     EngineError,
     ExternalGenerator,
     ExternalParams,
@@ -419,3 +421,28 @@ def test_weights_are_part_of_the_fingerprint(adapter):
     before = vocoder.fingerprint()
     (folder / "config.json").write_text('{"seed": 1}')
     assert vocoder.fingerprint() != before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_an_engine_ends_with_the_worker_that_started_it(tmp_path):
+    alive = tmp_path / "alive"
+    engine = tmp_path / "engine.py"
+    engine.write_text(
+        "import pathlib, sys, time\n"
+        "for i in range(600):\n"
+        f"    pathlib.Path({str(alive)!r}).write_text(str(i)); time.sleep(0.05)\n"
+    )
+    call = [sys.executable, LAUNCH, "1", str(engine)]
+    worker = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.run({call!r})"]
+    )
+    deadline = time.monotonic() + 30
+    while not alive.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    worker.kill()
+    worker.wait()
+    time.sleep(0.3)
+    before = alive.read_text()
+    time.sleep(0.5)
+    assert alive.read_text() == before

@@ -6,11 +6,15 @@ library is sure to be there.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import random
 import runpy
+import signal
 import sys
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
 
 
 def seed_everything(seed: int) -> None:
@@ -26,7 +30,14 @@ def seed_everything(seed: int) -> None:
         torch.manual_seed(seed)
 
 
+def end_with_parent() -> None:
+    """A worker that is killed must not leave an engine running; Linux can promise that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
+    end_with_parent()
     seed, *rest = sys.argv[1:]
     # In place of this file's folder, what Python itself would put first.
     sys.path[0] = "" if rest[0] == "-m" else str(Path(rest[0]).resolve().parent)
