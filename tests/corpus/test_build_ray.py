@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ pytest.importorskip("ray", reason="needs Ray: pip install 'forensics[ray]'")
 def cluster(environment, tmp_path_factory):
     """Environment of a local cluster of two CPUs that outlives the builds using it."""
     folder = tmp_path_factory.mktemp("ray")
-    ray = Path(subprocess.check_output(["which", "ray"], text=True).strip())
+    ray = Path(sys.executable).parent / "ray"
     port = 20_000 + os.getpid() % 10_000
     options = f"--head --num-cpus 2 --port {port} --include-dashboard false --temp-dir {folder}"
     subprocess.run(
