@@ -8,7 +8,6 @@ PyAV (extra `av`) what it cannot read (m4a, webm, aac, the audio of a video).
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -168,13 +167,6 @@ class AudioFile:
         if duration_s is not None:
             self._last = (start, mono.copy())  # the caller may write to what it gets
         return Waveform(mono, rate)
-
-    def windows(self, window_s: float, hop_s: float) -> Iterator[tuple[float, Waveform]]:
-        """(start in seconds, part) over the whole file; memory does not grow with its length."""
-        start = 0.0
-        while start < self.info.duration_s:
-            yield start, self.read(start, window_s)
-            start += hop_s
 
     def _read_mono(self, start: int, count: int) -> np.ndarray:
         """float32 (count,), in blocks, so that many channels cost no more memory than one."""

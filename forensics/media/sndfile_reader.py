@@ -9,8 +9,17 @@ from forensics.errors import MediaError
 from forensics.media.raw import RawFile
 
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile's answer where the header does not say
-_PREROLL = 4096  # frames; mp3 and Vorbis need what comes before to decode what follows
+_PREROLL = 4096  # frames; Vorbis and Opus need what comes before to decode what follows
+_SKIP = 1 << 18  # frames decoded at a time to get past them
 _LOSSY = frozenset({"MP3", "OGG"})
+
+
+class _OnwardFile(soundfile.SoundFile):
+    """python-soundfile seeks after every read of a seekable file, to where it already is; libmpg123
+    then decodes the next frames without the bits they borrow from earlier ones."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 class SndfileReader:
@@ -32,11 +41,11 @@ class SndfileReader:
     def __init__(self, raw: RawFile):
         self.name = raw.name
         try:
-            self._file = soundfile.SoundFile(raw.sndfile_source(), closefd=False)
+            self._file = _OnwardFile(raw.sndfile_source(), closefd=False)
         except soundfile.LibsndfileError as error:
             raise self._damaged(error) from error
         self.sampling_rate, self.channels = self._file.samplerate, self._file.channels
-        self.frames = self._file.frames
+        self.frames, self._position = self._file.frames, 0
         self.container, self.codec = self._file.format, self._file.subtype
         self.tags = self._file.copy_metadata()
         self.exact_length = self.container not in _LOSSY
@@ -56,17 +65,30 @@ class SndfileReader:
             MediaError: `truncated`, the data is damaged.
         """
         try:
-            if self._file.tell() != start:
+            if self._position != start:
                 self._seek(start)
-            return self._file.read(count, dtype="float32", always_2d=True)
+            samples = self._file.read(count, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise self._damaged(error) from error
+        self._position = start + len(samples)
+        return samples
 
     def _seek(self, start: int) -> None:
+        if self.container == "MP3":  # see above: by decoding, at some 400 times real time
+            if start < self._position:
+                self._position = self._file.seek(0)
+            self._skip(start - self._position)
+            return
         lead = 0 if self.exact_length else min(start, _PREROLL)
         self._file.seek(start - lead)
-        if lead:
-            self._file.read(lead, dtype="float32")
+        self._skip(lead)
+
+    def _skip(self, count: int) -> None:
+        while count > 0:
+            passed = len(self._file.read(min(count, _SKIP), dtype="float32"))
+            if passed == 0:
+                return
+            count -= passed
 
     def _damaged(self, error: Exception) -> MediaError:
         why = getattr(error, "error_string", str(error)) or "decoder error"

@@ -52,7 +52,7 @@ def _content(
     return Content(container, modality, frozenset(f".{e}" for e in extensions.split()), demuxer, sf)
 
 
-_WAV = _content("wav", "audio", "wav wave", sf=True)
+_WAV = _content("wav", "audio", "wav wave rf64", sf=True)
 _MP3 = _content("mp3", "audio", "mp3 mp2 mpga", sf=True)
 _AAC = _content("aac", "audio", "aac", "aac")
 _AIFF = _content("aiff", "audio", "aiff aif aifc", sf=True)

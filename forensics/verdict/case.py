@@ -88,7 +88,7 @@ def answer(case: Case, detector: SpeechDetector) -> Verdict:
         segments=segments(case.speech.windows, case.raw, bundle.calibration),
         input=case.input,
         provenance=case.provenance,
-        not_run=(*case.speech.not_run, _NO_PROVENANCE),
+        not_run=(*case.speech.not_run, *_limits(detector), _NO_PROVENANCE),
         timings_s={"decode": case.decode_s, "score": case.score_s},
         forensics_version=_version(),
     )
@@ -115,6 +115,11 @@ def provenance_of(audio: AudioFile) -> dict[str, Any]:
     """What the file says of its own making: shown, never scored."""
     tags = {printable(k): printable(v)[:_MAX_TAG] for k, v in sorted(audio.tags.items())}
     return {"tags": tags, "notes": list(audio.notes)}
+
+
+def _limits(detector: SpeechDetector) -> tuple[str, ...]:
+    limits = detector.bundle.config.limits
+    return (f"limits of {detector.name}: {limits}",) if limits else ()
 
 
 @cache

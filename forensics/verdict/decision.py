@@ -67,7 +67,7 @@ def decide(llr: float, threshold: Threshold | None, calibration: Calibration | N
             f"below {low:.3g}, where {_percent(threshold.target_fnr)} of forged files are expected"
         )
         return Decision("bonafide", p, llr, "below_threshold", message)
-    message = f"between {low:.3g} and {high:.3g}: not enough evidence either way"
+    message = f"p is between {low:.3g} and {high:.3g}: not enough evidence either way"
     return Decision("uncertain", p, llr, "between_thresholds", message)
 
 

@@ -23,12 +23,13 @@ def envelope(source: Path | bytes, limits: Limits | None = None) -> np.ndarray:
         MediaError: the file cannot be read (any more).
     """
     with AudioFile(source, limits) as audio:
-        column_s = audio.duration_s / _COLUMNS
-        peaks = np.zeros(_COLUMNS, np.float32)
-        for i in range(_COLUMNS):
-            part = audio.read(i * column_s, min(column_s, _COLUMN_READ_S)).samples
-            peaks[i] = np.abs(part).max(initial=0.0)
-    return peaks
+        if audio.duration_s <= _COLUMNS * _COLUMN_READ_S:
+            samples = np.abs(audio.read().samples)
+            edges = np.linspace(0, len(samples), _COLUMNS, endpoint=False).astype(int)
+            return np.maximum.reduceat(samples, edges)
+        starts = np.arange(_COLUMNS) * audio.duration_s / _COLUMNS
+        parts = (audio.read(start, _COLUMN_READ_S).samples for start in starts)
+        return np.array([np.abs(part).max(initial=0.0) for part in parts], np.float32)
 
 
 def picture(verdict: Verdict, source: Path | bytes | None) -> str | None:
