@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from pydantic import ValidationError
 
@@ -130,8 +130,15 @@ def read_items(
         tar.fail(f"holds {found} items, its sidecar promises {count}")
 
 
-def read_foreign_shard(path: storage.Url) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """(key, {extension: bytes}) of any plain WebDataset tar, under the safety rules of our own.
+class ForeignMember(NamedTuple):
+    """The bytes of one member, and where they begin in the tar."""
+
+    data: bytes
+    offset: int
+
+
+def read_foreign_shard(path: storage.Url) -> Iterator[tuple[str, dict[str, ForeignMember]]]:
+    """(key, {extension: member}) of any plain WebDataset tar, under the safety rules of our own.
 
     The key is the name up to the first dot of its last part, as everywhere in WebDataset, so it may
     hold folders, capitals and other signs. Extensions are lower-cased and one of
@@ -146,7 +153,7 @@ def read_foreign_shard(path: storage.Url) -> Iterator[tuple[str, dict[str, bytes
     with storage.open_read(path) as stream:
         tar = TarStream(stream, str(path), extended=True)
         seen: set[str] = set()
-        key, fields = "", dict[str, bytes]()
+        key, fields = "", dict[str, ForeignMember]()
         for name, size in tar:
             member_key, extension = _split_foreign(tar, name)
             if member_key != key:
@@ -158,12 +165,10 @@ def read_foreign_shard(path: storage.Url) -> Iterator[tuple[str, dict[str, bytes
                 key, fields = member_key, {}
             if extension in fields:
                 tar.fail("occurs twice", name)
-            if extension in _TEXT_EXTENSIONS:
-                fields[extension] = _text(tar, name, size)
-            else:
-                fields[extension] = tar.read()
+            data = _text(tar, name, size) if extension in _TEXT_EXTENSIONS else tar.read()
             if extension == "json":
-                _json(tar, name, fields[extension])
+                _json(tar, name, data)
+            fields[extension] = ForeignMember(data, tar.offset)
         if fields:
             yield key, fields
 
