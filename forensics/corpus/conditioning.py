@@ -91,7 +91,7 @@ def band_limit(samples: np.ndarray, rate: int, band_hz: tuple[float, float]) -> 
     size = fft.next_fast_len(len(samples) + round(_RINGING_S * rate), real=True)
     spectrum = fft.rfft(samples.astype(np.float32, copy=False), size)
     spectrum *= _band_gain(size, rate, band_hz)
-    return fft.irfft(spectrum, size)[: len(samples)]
+    return np.asarray(fft.irfft(spectrum, size))[: len(samples)]
 
 
 @lru_cache(maxsize=16)

@@ -48,8 +48,8 @@ def run_demo(out: Path, speech: Path | None, workers: int = 2) -> DemoResult:
     Raises:
         UsageError: no recordings in `speech`, or `out` holds something else.
     """
-    from forensics.auditing.run import audit
     from forensics.auditing.html import as_html
+    from forensics.auditing.run import audit
     from forensics.corpus.build import build_dataset
     from forensics.corpus.index import inspect_corpus
     from forensics.demo.page import write_page
