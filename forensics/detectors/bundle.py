@@ -57,6 +57,7 @@ class BundleCard(_Frozen):
             verdict can only be `uncertain`, with the reason `uncalibrated`.
         thresholds: cuts on calibrated scores, the default one first.
         trained_on: data sets, in words.
+        limits: what the detector is known not to do, in words; goes with every verdict.
     """
 
     detector: str
@@ -68,6 +69,7 @@ class BundleCard(_Frozen):
     thresholds: tuple[Threshold, ...] = ()
     measured: tuple[Measurement, ...] = ()
     trained_on: str
+    limits: str = ""
     licence: str
 
     @model_validator(mode="after")

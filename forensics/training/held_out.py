@@ -1,0 +1,105 @@
+"""Scores of clips that training did not hear, cut and pooled as `forensics.detect` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from forensics import shards
+from forensics.errors import MediaError
+from forensics.evaluation.metrics import auc, eer
+from forensics.media.audio import Waveform
+from forensics.shards.dataset import decode
+from forensics.shards.format import Split
+from forensics.shards.storage import Url
+from forensics.training.paired_windows import Keep
+from forensics.verdict.speech import SpeechConfig, Window, cut, pool
+
+Score = Callable[[np.ndarray], np.ndarray]
+"""float32 (B, window) → raw scores float64 (B,), higher = bona fide."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores float64 (N,), higher = bona fide, beside system ("bonafide" for real) and group."""
+
+    score: np.ndarray
+    system: np.ndarray
+    group: np.ndarray
+
+    @property
+    def is_bonafide(self) -> np.ndarray:
+        return self.system == "bonafide"
+
+    def save(self, path: Path) -> None:
+        np.savez(path, score=self.score, system=self.system, group=self.group)
+
+    @classmethod
+    def load(cls, path: Path) -> Scored:
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(arrays["score"], arrays["system"], arrays["group"])
+
+    def where(self, chosen: np.ndarray) -> Scored:
+        return Scored(self.score[chosen], self.system[chosen], self.group[chosen])
+
+    def mapped(self, scale: float, offset: float) -> Scored:
+        """With `scale * score + offset`."""
+        return Scored(scale * self.score + offset, self.system, self.group)
+
+    def systems(self) -> list[str]:
+        """The forging systems, sorted."""
+        return sorted(set(self.system[~self.is_bonafide].tolist()))
+
+    def by_system(self) -> dict[str, tuple[float, float]]:
+        """System → (EER, AUC) against all bona fide."""
+        real = self.score[self.is_bonafide]
+        return {
+            name: (eer(real, fake).value, auc(real, fake))
+            for name in self.systems()
+            for fake in [self.score[self.system == name]]
+        }
+
+
+def concatenated(parts: list[Scored]) -> Scored:
+    return Scored(
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.system for part in parts]),
+        np.concatenate([part.group for part in parts]),
+    )
+
+
+@dataclass(frozen=True)
+class CutClip:
+    """One clip of a corpus, cut as detection cuts it."""
+
+    windows: tuple[Window, ...]
+    system: str
+    group: str
+
+
+def clips(corpus: Url, split: Split, keep: Keep, window_samples: int) -> Iterator[CutClip]:
+    """The clips of a split that `keep` wants and that hold enough sound to be judged."""
+    config = SpeechConfig()
+    for item in shards.open(corpus, split, shuffle=False):
+        if not keep(item.meta.system, item.meta.group):
+            continue
+        samples, rate, _ = decode(item)
+        try:
+            speech = cut(Waveform(samples, rate), rate, window_samples, config)
+        except MediaError:  # the verdict on it would be `not_applicable`
+            continue
+        yield CutClip(speech.windows, item.meta.system, item.meta.group)
+
+
+def score_clips(score: Score, chosen: Iterable[CutClip]) -> Scored:
+    """One score a clip, pooled over its windows as a verdict is."""
+    values, systems, groups = [], [], []
+    for clip in chosen:
+        raw = score(np.stack([window.samples for window in clip.windows]))
+        values.append(pool(clip.windows, raw))
+        systems.append(clip.system)
+        groups.append(clip.group)
+    return Scored(np.array(values), np.array(systems), np.array(groups))
