@@ -142,11 +142,11 @@ def _choose_texts(out: Path) -> tuple[Path, str]:
 
 
 def _choose_clips(corpus: Path) -> tuple[list[Item], list[Item]]:
-    """One utterance in all its copies, and a few clips of every system, test split first."""
+    """The longest test utterance in all its copies, and a few clips of every system."""
     from forensics.shards.reader import read_shard
 
     items = [item for tar in sorted((corpus / "shards").glob("*.tar")) for item in read_shard(tar)]
-    items.sort(key=lambda item: (item.meta.split != "test", item.key))
+    items.sort(key=lambda item: (item.meta.split != "test", -(item.meta.duration_s or 0), item.key))
     if not items:
         raise UsageError(f"{corpus} holds no items: every one failed", "see forensics inspect")
     first = items[0].meta.source_id
