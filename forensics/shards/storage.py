@@ -76,6 +76,11 @@ class Output:
         if done < sum(map(len, parts)):
             self.write(b"".join(parts)[done:])
 
+    def sync(self) -> None:
+        """Bring what is written so far to the disk, so that `writing` has less to wait for."""
+        with _machine_errors(self._url):
+            os.fsync(self._raw.fileno())
+
 
 @contextmanager
 def writing(url: Url) -> Iterator[Output]:

@@ -6,6 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 
 from forensics.errors import CorpusError
 from forensics.shards import storage, tar
@@ -23,7 +24,8 @@ from forensics.shards.format import (
 )
 
 _CHUNK_BYTES = 4 << 20
-_WAITING_CHUNKS = 3
+_SYNC_BYTES = 16 << 20
+_WAITING_CALLS = 8
 _FIX = "mend what makes the items"
 
 
@@ -61,12 +63,13 @@ def write_shard(
     tar_url, sidecar_url = storage.tar_url(folder, name), storage.sidecar_url(folder, name)
     metas: dict[str, ItemMeta] = {}
     masks: dict[str, str] = {}
-    with storage.writing(tar_url) as output, ThreadPoolExecutor(1) as pool:
-        sink = _TarSink(output, pool)
+    with storage.writing(tar_url) as output, ExitStack() as threads:
+        sink = _TarSink(output, threads)
         last = ""
         for item in items:
             _check_item(item, last, split)
             text = _meta_json(item)
+            sink.check(item)
             sink.add(f"{item.key}.{item.extension}", item.media)
             sink.add(f"{item.key}.json", text)
             if item.mask is not None:
@@ -92,16 +95,20 @@ def write_shard(
 
 
 class _TarSink:
-    """Gathers members, about 4 MiB at a time; a thread writes and hashes what is gathered.
+    """Gathers members, about 4 MiB at a time, and writes them.
 
-    Both release the interpreter lock, as does hashing the media of the next items. A few chunks
-    may wait, so that neither side stands still for the other on a busy machine.
+    Threads hash the tar, hash each item's media and bring what is written to the disk meanwhile:
+    all of it releases the interpreter lock. A few chunks may wait; memory stays flat.
     """
 
-    def __init__(self, output: storage.Output, pool: ThreadPoolExecutor):
-        self._output, self._pool = output, pool
+    def __init__(self, output: storage.Output, stack: ExitStack):
+        self._output = output
+        self._hasher, self._checker, self._syncer = (
+            stack.enter_context(ThreadPoolExecutor(1)) for _ in range(3)
+        )
         self._parts: list[bytes] = []
-        self._pending = 0
+        self._media: list[Item] = []
+        self._pending = self._unsynced = 0
         self._waiting: deque[Future[None]] = deque()
         self.written = 0
         self.sha256 = hashlib.sha256()
@@ -116,6 +123,10 @@ class _TarSink:
         if self._pending >= _CHUNK_BYTES or len(self._parts) > storage.MAX_PARTS - 4:
             self._flush()
 
+    def check(self, item: Item) -> None:
+        """Have the item's media compared with its metadata's SHA-256."""
+        self._media.append(item)
+
     def finish(self) -> None:
         ending = tar.end_of_archive(self.written + self._pending)
         self._parts.append(ending)
@@ -124,19 +135,31 @@ class _TarSink:
         self._wait(0)
 
     def _flush(self) -> None:
-        self._wait(_WAITING_CHUNKS - 1)
-        self._waiting.append(self._pool.submit(self._put, self._parts))
+        parts, media = self._parts, self._media
+        self._waiting.append(self._hasher.submit(self._hash, parts))
+        self._waiting.append(self._checker.submit(_check_media, media))
+        self._output.write_all(parts)
         self.written += self._pending
-        self._parts, self._pending = [], 0
+        self._unsynced += self._pending
+        self._parts, self._media, self._pending = [], [], 0
+        if self._unsynced >= _SYNC_BYTES:
+            self._waiting.append(self._syncer.submit(self._output.sync))
+            self._unsynced = 0
+        self._wait(_WAITING_CALLS)
 
     def _wait(self, left: int) -> None:
         while len(self._waiting) > left:
             self._waiting.popleft().result()
 
-    def _put(self, parts: list[bytes]) -> None:
-        self._output.write_all(parts)
+    def _hash(self, parts: list[bytes]) -> None:
         for part in parts:
             self.sha256.update(part)
+
+
+def _check_media(items: list[Item]) -> None:
+    for item in items:
+        if hashlib.sha256(item.media).hexdigest() != item.meta.sha256:
+            raise CorpusError(f"item {item.key!r}: its media does not have its SHA-256", _FIX)
 
 
 def _check_key(key: str) -> None:
@@ -159,8 +182,6 @@ def _check_item(item: Item, last: str, split: Split) -> None:
         raise CorpusError(
             f"item {item.key!r} belongs to {item.meta.split!r}, the shard to {split!r}", _FIX
         )
-    if hashlib.sha256(item.media).hexdigest() != item.meta.sha256:
-        raise CorpusError(f"item {item.key!r}: its media does not have its SHA-256", _FIX)
 
 
 def _meta_json(item: Item) -> bytes:
