@@ -13,21 +13,15 @@ the fits it lacks when it is called again.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shlex
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import load_file, save_file
 
 from forensics.corpus.index import inspect_corpus
 from forensics.detectors.bundle import Bundle, BundleCard, Measurement
@@ -36,95 +30,11 @@ from forensics.errors import ForensicsError, UsageError
 from forensics.evaluation.calibration import fit_affine, fit_threshold
 from forensics.evaluation.intervals import bootstrap
 from forensics.evaluation.metrics import eer
-from forensics.networks.spectral_cnn import SpectralCnn, SpectralCnnConfig
-from forensics.training.fitting import FitConfig, fit, read_config, scorer
-from forensics.training.held_out import Scored, clips, concatenated, score_clips
-
-_LEAST_DEV = 5  # bona fide clips by which the scores of two networks are compared
-
-
-class FirstSpeechConfig(BaseModel):
-    """Everything that shapes the weights, but the corpus.
-
-    Attributes:
-        window_samples: heard at once by the detector.
-        leave_out: sets of systems that go missing together; systems that the corpus lacks are
-            passed over.
-        target_fpr, target_fnr: error rates that the thresholds aim at.
-        limits: what the detector is known not to do, in words that go with every verdict.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = 0
-    network: SpectralCnnConfig = SpectralCnnConfig()
-    window_samples: int = Field(default=64_600, ge=16_000)
-    fit: FitConfig = FitConfig()
-    leave_out: tuple[tuple[str, ...], ...] = Field(min_length=2)
-    target_fpr: float = Field(default=0.02, gt=0, lt=1)
-    target_fnr: float = Field(default=0.05, gt=0, lt=1)
-    limits: str = ""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """What one fit does not hear: these systems, and the speakers of part `part` of `parts`.
-
-    With no parts it hears everything.
-    """
-
-    name: str
-    systems: frozenset[str] = frozenset()
-    part: int = 0
-    parts: int = 0
-
-    def heard(self, system: str, group: str) -> bool:
-        return self.system_heard(system, group) and not self.unheard_speaker(group)
-
-    def system_heard(self, system: str, group: str) -> bool:
-        """What may choose among weights: no training ever hears speakers of the dev split."""
-        return system not in self.systems
-
-    def unheard_speaker(self, group: str) -> bool:
-        digest = hashlib.sha256(group.encode()).digest()
-        return self.parts > 0 and int.from_bytes(digest[:8], "big") % self.parts == self.part
-
-    def unheard(self, system: str, group: str) -> bool:
-        """Training items that neither by system nor by speaker were heard; and real ones."""
-        return self.unheard_speaker(group) and (system in self.systems or system == "bonafide")
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A network's weights, and the scores it gave to what it did not hear.
-
-    Attributes:
-        dev_bonafide: by which the scores of two networks are brought to one scale.
-        unheard: bona fide of left-out speakers, and forgeries of left-out systems.
-    """
-
-    weights: dict[str, torch.Tensor]
-    dev_bonafide: Scored
-    unheard: Scored | None
-
-    def save(self, folder: Path) -> None:
-        """Scores last: their presence means that all is there."""
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.weights, folder / "model.safetensors")
-        if self.unheard is not None:
-            self.unheard.save(folder / "unheard.npz")
-        self.dev_bonafide.save(folder / "dev-bonafide.npz")
-
-    @classmethod
-    def saved(cls, folder: Path) -> Fitted | None:
-        if not (folder / "dev-bonafide.npz").exists():
-            return None
-        unheard = folder / "unheard.npz"
-        return cls(
-            load_file(folder / "model.safetensors"),
-            Scored.load(folder / "dev-bonafide.npz"),
-            Scored.load(unheard) if unheard.exists() else None,
-        )
+from forensics.networks.spectral_cnn import SpectralCnn
+from forensics.training.config import FirstSpeechConfig, read_config
+from forensics.training.crossed_fits import fit_all
+from forensics.training.fitting import scorer
+from forensics.training.held_out import Scored, clips, score_clips
 
 
 def train(corpus: str, config: FirstSpeechConfig, out: Path, workers: int, command: str) -> Bundle:
@@ -139,21 +49,18 @@ def train(corpus: str, config: FirstSpeechConfig, out: Path, workers: int, comma
             tell bona fide from forgeries that they never heard.
     """
     info = inspect_corpus(corpus)
-    folds = _folds(config, set(info.systems))
     _claim(out, yaml.safe_dump({"plan": info.plan, **config.model_dump(mode="json")}))
-    jobs = [(corpus, config, fold, out) for fold in folds]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
-        final, *crossed = processes.map(_fitted, jobs)
-    raw = concatenated([final.dev_bonafide, *(_on_scale_of(final, fitted) for fitted in crossed)])
+    final, raw = fit_all(corpus, config, set(info.systems), out, workers)
     described = "speakers and systems that the network scored without having heard them"
     real, fake = raw.score[raw.is_bonafide], raw.score[~raw.is_bonafide]
     calibration = fit_affine(real, fake, f"files of {info.name}: {described}")
+    hardest = _hardest(raw, config.target_fnr)
     threshold = fit_threshold(
         calibration.llr(real),
-        calibration.llr(fake),
+        calibration.llr(raw.score[raw.system == hardest]),
         config.target_fpr,
         config.target_fnr,
-        f"files of corpus {info.name}: {described}",
+        f"files of corpus {info.name}: {described}; spoofs: the hardest such system, {hardest}",
     )
     network = SpectralCnn(config.network)
     network.load_state_dict(final.weights)
@@ -197,67 +104,15 @@ def _claim(out: Path, settings: str) -> None:
     recorded.write_text(settings)
 
 
-def _folds(config: FirstSpeechConfig, systems: set[str]) -> list[Fold]:
-    left_out = [present for names in config.leave_out if (present := systems & set(names))]
-    if len(left_out) < 2:
-        raise UsageError(
-            f"of the systems in leave_out the corpus has {sorted(set().union(*left_out))}",
-            "build it with systems of at least two entries of leave_out",
-        )
-    crossed = [
-        Fold("without " + ", ".join(sorted(names)), frozenset(names), part, len(left_out))
-        for part, names in enumerate(left_out)
-    ]
-    return [Fold("all systems"), *crossed]
+def _hardest(scored: Scored, target_fnr: float) -> str:
+    """The system of which that share of forgeries scores highest.
 
-
-def _fitted(job: tuple[str, FirstSpeechConfig, Fold, Path]) -> Fitted:
-    """One fit, in a process of its own; or what an earlier run left of it."""
-    corpus, config, fold, out = job
-    folder = out / "fits" / fold.name.replace(", ", "-").replace(" ", "-")
-    if (done := Fitted.saved(folder)) is not None:
-        return done
-    torch.set_num_threads(1)
-    window = config.window_samples
-    model = fit(
-        corpus,
-        config.network,
-        config.fit,
-        window,
-        config.seed,
-        fold.heard,
-        fold.system_heard,
-        out / "log.jsonl",
-        fold.name,
-    )
-    score = scorer(model)
-    dev = score_clips(
-        score,
-        clips(corpus, "dev", lambda s, g: s == "bonafide" or s in fold.systems, window),
-    )
-    unheard = None
-    if fold.systems:
-        crossed = score_clips(score, clips(corpus, "train", fold.unheard, window))
-        unheard = concatenated([crossed, dev.where(~dev.is_bonafide)])
-    fitted = Fitted(model.state_dict(), dev.where(dev.is_bonafide), unheard)
-    fitted.save(folder)
-    return fitted
-
-
-def _on_scale_of(final: Fitted, fitted: Fitted) -> Scored:
-    """What a network gave to the unheard, as if the final network had given it.
-
-    Both scored the same real speech of the dev split: its mean and spread are made equal.
+    Thresholds for all systems together would let one that looks real pass far too often.
     """
-    assert fitted.unheard is not None
-    own, wanted = fitted.dev_bonafide.score, final.dev_bonafide.score
-    if len(own) < _LEAST_DEV:
-        raise UsageError(
-            f"the dev split holds {len(own)} bona fide clips, at least {_LEAST_DEV} are needed",
-            "build the corpus from more recordings",
-        )
-    scale = float(wanted.std() / max(own.std(), 1e-9))
-    return fitted.unheard.mapped(scale, float(wanted.mean() - scale * own.mean()))
+    return max(
+        scored.systems(),
+        key=lambda name: float(np.quantile(scored.score[scored.system == name], 1 - target_fnr)),
+    )
 
 
 def _measurements(on: str, scored: Scored, command: str) -> list[Measurement]:

@@ -16,8 +16,9 @@ from forensics import build_dataset, detect, resources
 from forensics.detectors.bundle import Bundle
 from forensics.errors import UsageError
 from forensics.training import first_speech
-from forensics.training.first_speech import FirstSpeechConfig, Fold
-from forensics.training.fitting import Hiding, hidden, read_config
+from forensics.training.config import FirstSpeechConfig, Hiding, read_config
+from forensics.training.crossed_fits import Fold
+from forensics.training.fitting import hidden
 from forensics.training.paired_windows import PairedWindows
 
 SYSTEMS = ("lpc-a", "lpc-b")  # alike, so that a few steps on one of them tell the other apart
