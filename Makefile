@@ -43,4 +43,4 @@ bench: setup
 	$(BIN)/python benchmarks/build.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info $(DEMO_OUT)
+	rm -rf $(VENV) build dist *.egg-info demo-out

@@ -135,13 +135,14 @@ def _examine(module: str, distribution: str, core: bool, fix: str) -> dict[str, 
     except PackageNotFoundError:
         pass
     except Exception as error:  # a package that is installed but cannot be imported
-        row["found"] = f"{row['found']} is installed but fails: {str(error).splitlines()[0]}"
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        row["found"] = f"{row['found']} is installed but fails: {why}"
     return row
 
 
 def _gpu() -> str:
     try:
         import torch
-    except ImportError:
-        return "unknown (no torch)"
+    except Exception:  # a torch whose libraries do not load raises OSError
+        return "unknown (torch cannot be imported)"
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"

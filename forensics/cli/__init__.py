@@ -9,7 +9,7 @@ import typer
 
 from forensics.cli import audit, catalog, corpus, demo, detect, weights
 from forensics.cli.console import flush_stdout, print_error
-from forensics.errors import ForensicsError
+from forensics.errors import ForensicsError, MachineError
 
 app = typer.Typer(
     name="forensics",
@@ -53,9 +53,14 @@ def _root(
 def main() -> None:
     """Entry point: expected errors become two lines and an exit code, all else a traceback."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            flush_stdout()
     except ForensicsError as error:
         print_error(error)
         sys.exit(error.exit_code)
-    finally:
-        flush_stdout()
+    except OSError as error:  # standard output on a full disk, a folder that vanished
+        logging.getLogger(__name__).info("", exc_info=True)
+        print_error(MachineError(f"the system refused: {error}", "see the message; -v says where"))
+        sys.exit(MachineError.exit_code)

@@ -61,7 +61,7 @@ def cp(
     import shutil
     from pathlib import Path
 
-    from forensics.errors import UsageError
+    from forensics.errors import MachineError, UsageError
 
     source = _locate(name)
     place = Path(target)
@@ -72,7 +72,10 @@ def cp(
     if existing and not force:
         raise UsageError(f"{existing[0]} exists", "name another target or add --force")
     for start, end in copies:
-        shutil.copyfile(start, end)
+        try:
+            shutil.copyfile(start, end)
+        except OSError as error:
+            raise MachineError(f"cannot write {end}: {error.strerror}", "name another") from error
         print(end)
 
 

@@ -29,7 +29,11 @@ def print_error(error: ForensicsError) -> None:
 
 def flush_stdout() -> None:
     """Let `forensics … | head` end quietly: what is left to print goes nowhere."""
+    if sys.stdout is None:  # closed by the caller, as in `forensics … >&-`
+        return
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise

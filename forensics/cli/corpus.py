@@ -65,6 +65,8 @@ def build_dataset(
         )
         summary = describe(plan, material)
         print_json(summary) if json else print(render(summary))
+        if plan.missing and require_all:
+            raise typer.Exit(5)
         return
     if not resume and build.has_plan(out):
         raise UsageError(f"{out} already holds a corpus", "leave out --no-resume, or empty it")
@@ -176,7 +178,10 @@ def _print_result(result: BuildResult, json: bool) -> None:
 
 
 def _render_info(info: CorpusInfo) -> str:
-    lines = [f"{info.name}   plan {info.plan[:12]}   {info.bytes / 1e6:.1f} MB", ""]
+    done = f"{info.shards} shards"
+    if info.shards < info.shards_planned:
+        done = f"UNFINISHED: {info.shards} of {info.shards_planned} shards"
+    lines = [f"{info.name}   {done}   {info.bytes / 1e6:.1f} MB   plan {info.plan[:12]}", ""]
     lines.append(
         f"{'split':10} {'items':>8} {'bonafide':>9} {'spoof':>8} {'hours':>8} {'groups':>7}"
     )

@@ -14,11 +14,12 @@ from typing import Any
 import yaml
 
 from forensics.corpus.index import finish_corpus
-from forensics.corpus.plan import Plan, make_plan, read_plan
+from forensics.corpus.jobs import ShardReport
+from forensics.corpus.plan import Plan, make_plan, read_plan, require_systems
 from forensics.corpus.recipe import Recipe, load_recipe
 from forensics.corpus.runners import RUNNERS, RunnerName, Work
-from forensics.corpus.shard_job import ShardReport
-from forensics.corpus.source import Source, load_source
+from forensics.corpus.source import load_source
+from forensics.corpus.utterance import Source
 from forensics.errors import MachineError, UsageError
 from forensics.progress import Progress
 from forensics.shards import storage
@@ -98,9 +99,11 @@ def build_dataset(
         retry_failed: build shards that list failures again.
 
     Raises:
-        UsageError: `out` holds another plan, or a build is running there.
+        UsageError: `out` holds another plan, lies inside the source, or a build is running there.
+        MissingRequirement: no system can run here, or all are wanted and one cannot.
         MachineError: the disk is full or may not be written; finished shards stay.
     """
+    target = _target(os.fspath(out), Path(source))
     plan, material = plan_dataset(
         pipeline,
         source,
@@ -110,19 +113,42 @@ def build_dataset(
         seed=seed,
         require_all=require_all,
     )
-    target = os.fspath(out).rstrip("/")
+    require_systems(plan)
     with _locked(target):
         _write_plan(plan, target)
+        _remove_parts(target)
         todo = _unfinished(plan, target, retry_failed)
         result = BuildResult(target, plan, reused=len(plan.shards) - len(todo))
         work = Work(f"{target}/plan.json", str(material.root.resolve()), target)
         for report in _run(plan, work, todo, runner, workers):
             _add(result, report)
+        _remove_parts(target)
         info = finish_corpus(plan, target)
     result.items = sum(split.items for split in info.splits.values())
     result.failed = sum(info.failures_by_reason.values())
     result.failures_by_reason = info.failures_by_reason
     return result
+
+
+def _target(out: str, source: Path) -> str:
+    """`out` as every worker can find it.
+
+    Raises:
+        UsageError: nothing named, memory of this process, or a place inside the source.
+    """
+    if storage.is_remote(out):
+        if out.startswith("memory:"):
+            raise UsageError("workers cannot share memory://", "name a folder or a bucket")
+        return out.rstrip("/")
+    if not out.strip():
+        raise UsageError("--out is empty", "name a folder")
+    folder = Path(out.removeprefix("file://")).expanduser().resolve()
+    inside = source.expanduser().resolve()
+    if inside.is_dir() and folder.is_relative_to(inside):
+        raise UsageError(
+            f"the corpus {folder} would lie inside its own source", "choose --out outside of it"
+        )
+    return str(folder)
 
 
 def _run(
@@ -145,8 +171,8 @@ def _add(result: BuildResult, report: ShardReport) -> None:
     for name, seconds in report.generator_s.items():
         result.generator_s[name] = result.generator_s.get(name, 0.0) + seconds
     if not storage.is_remote(result.out):
-        with Path(result.out, "build.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(asdict(report)) + "\n")
+        line = json.dumps(asdict(report)).encode() + b"\n"
+        storage.append(f"{result.out}/build.jsonl", line)
 
 
 def _adjusted(
@@ -198,6 +224,9 @@ def _difference(before: Plan, now: Plan) -> str:
     ]
     if fields:
         return f"recipe differs in: {', '.join(fields)}"
+    if before.road != now.road:
+        changed = sorted(name for name in now.road if before.road.get(name) != now.road[name])
+        return f"versions differ: {', '.join(changed)}"
     if before.systems != now.systems:
         old, new = ({s.name: s for s in plan.systems} for plan in (before, now))
         changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
@@ -208,9 +237,6 @@ def _difference(before: Plan, now: Plan) -> str:
 def _unfinished(plan: Plan, out: str, retry_failed: bool) -> list[str]:
     """Shards that lack a valid completion record; every present one is hashed again."""
     present = set(storage.names(f"{out}/shards"))
-    for name in present:
-        if name.endswith(".part"):
-            storage.remove(f"{out}/shards/{name}")
     todo = [shard.name for shard in plan.shards if f"{shard.name}.json" not in present]
     finished = [shard.name for shard in plan.shards if f"{shard.name}.json" in present]
     if not finished:
@@ -224,6 +250,13 @@ def _unfinished(plan: Plan, out: str, retry_failed: bool) -> list[str]:
     return sorted(todo)
 
 
+def _remove_parts(out: str) -> None:
+    """What a worker that was killed left of a shard it was writing."""
+    for name in storage.names(f"{out}/shards"):
+        if name.endswith(".part"):
+            storage.remove(f"{out}/shards/{name}")
+
+
 @contextmanager
 def _locked(out: str) -> Iterator[None]:
     """One build at a time in a local folder; the lock dies with its process."""
@@ -235,7 +268,10 @@ def _locked(out: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("w")
     except OSError as error:
-        raise MachineError(f"cannot write in {out}: {error.strerror}", "choose --out") from error
+        raise MachineError(
+            f"cannot write in {out}: {error.strerror}",
+            "name a writable folder with --out",
+        ) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -248,4 +284,4 @@ def _locked(out: str) -> Iterator[None]:
 
 def has_plan(out: str) -> bool:
     """Whether a corpus was begun in this folder."""
-    return storage.size(f"{out.rstrip('/')}/plan.json") is not None
+    return storage.size(storage.join(out, "plan.json")) is not None

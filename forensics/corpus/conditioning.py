@@ -17,6 +17,8 @@ from forensics.corpus.recipe import Conditioning
 from forensics.errors import MediaError
 from forensics.media.audio import Waveform
 
+# Part of every plan; raise it with any change here or in forensics/conditions that moves a sample.
+ROAD_VERSION = "1"
 SILENT_DBFS = -60.0
 _LEVEL_BEFORE_CHANNEL_DBFS = -26.0
 _FRAME_S, _HOP_S = 0.025, 0.010

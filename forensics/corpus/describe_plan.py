@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from forensics.corpus.plan import Plan
-from forensics.corpus.source import Source
+from forensics.corpus.utterance import Source
 
 # 44 bytes of header, a tar header and its padding, and about 1 kB of metadata with its own.
 _OVERHEAD_BYTES = 44 + 2 * (512 + 256) + 1024
@@ -89,6 +89,13 @@ def _warnings(plan: Plan, source: Source) -> list[str]:
         found.append(
             f"only {len(groups)} groups (speakers): splits and the audit are weak below "
             f"{_FEW_GROUPS}"
+        )
+    rate = plan.recipe.conditioning.sampling_rate
+    narrow = sum(1 for u in utterances if u.source.sampling_rate and u.source.sampling_rate < rate)
+    if narrow:
+        found.append(
+            f"{narrow} recordings are sampled below {rate} Hz: their upper band is empty, that of "
+            "TTS copies is not, which tells the labels apart"
         )
     broken = [u for u in utterances if u.source.broken]
     if broken:

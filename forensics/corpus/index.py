@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from forensics.corpus.plan import Plan
+from forensics.corpus.plan import Plan, read_plan
 from forensics.errors import CorpusError
 from forensics.shards import storage
 from forensics.shards.format import Sidecar, canonical_json
@@ -48,6 +48,8 @@ class CorpusInfo(_Strict):
     format: int = INFO_FORMAT
     name: str
     plan: str
+    shards: int
+    shards_planned: int
     bytes: int
     splits: dict[str, SplitInfo]
     systems: dict[str, SystemInfo]
@@ -64,7 +66,8 @@ def finish_corpus(plan: Plan, out: str) -> CorpusInfo:
         sidecars,
         name=plan.recipe.name,
         plan=plan.hash,
-        missing={m.name: "; ".join(m.missing) for m in plan.missing},
+        missing=_missing(plan),
+        planned=len(plan.shards),
     )
     storage.publish(f"{out}/manifest.parquet", _manifest(sidecars))
     storage.publish(f"{out}/info.json", canonical_json(info))
@@ -89,19 +92,25 @@ def inspect_corpus(out: str) -> CorpusInfo:
     Raises:
         CorpusError: there are no shards.
     """
+    out = out.rstrip("/")
     sidecars = list(read_sidecars(out))
     if not sidecars:
         raise CorpusError(f"{out} holds no finished shards", "build a corpus there first")
-    plan, name, missing = sidecars[0].plan, out.rstrip("/").rsplit("/", 1)[-1], {}
-    if storage.size(f"{out}/info.json") is not None:
-        text = storage.read(f"{out}/info.json", _MAX_RECORD_BYTES)
-        before = CorpusInfo.model_validate_json(text)
-        name, missing = before.name, before.missing_systems
-    return summarise(sidecars, name=name, plan=plan, missing=missing)
+    plan, name, missing = sidecars[0].plan, out.rsplit("/", 1)[-1], {}
+    planned = len(sidecars)
+    if storage.size(f"{out}/plan.json") is not None:
+        begun = read_plan(f"{out}/plan.json")
+        name, missing = begun.recipe.name, _missing(begun)
+        planned = len(begun.shards)
+    return summarise(sidecars, name=name, plan=plan, missing=missing, planned=planned)
+
+
+def _missing(plan: Plan) -> dict[str, str]:
+    return {system.name: "; ".join(system.missing) for system in plan.missing}
 
 
 def summarise(
-    sidecars: list[Sidecar], *, name: str, plan: str, missing: dict[str, str]
+    sidecars: list[Sidecar], *, name: str, plan: str, missing: dict[str, str], planned: int
 ) -> CorpusInfo:
     """Count items, hours, groups, licences and failures over sidecars."""
     metas = [(sidecar, meta) for sidecar in sidecars for meta in sidecar.items.values()]
@@ -129,6 +138,8 @@ def summarise(
     return CorpusInfo(
         name=name,
         plan=plan,
+        shards=len(sidecars),
+        shards_planned=planned,
         bytes=sum(sidecar.bytes for sidecar in sidecars),
         splits=splits,
         systems=systems,

@@ -11,12 +11,14 @@ import hashlib
 import re
 from collections import defaultdict
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from forensics.corpus.recipe import BONAFIDE, Recipe
-from forensics.corpus.source import CHARACTERS_PER_SECOND, Source, Utterance
+from forensics.corpus.conditioning import ROAD_VERSION
+from forensics.corpus.recipe import BONAFIDE, Recipe, complaints
+from forensics.corpus.utterance import CHARACTERS_PER_SECOND, Source, Utterance
 from forensics.errors import CorpusError, MissingRequirement, UsageError
 from forensics.generators.base import GENERATORS
 from forensics.shards import storage
@@ -24,6 +26,7 @@ from forensics.shards.format import Split, canonical_json
 
 PLAN_FORMAT = 1
 _MAX_PLAN_BYTES = 1 << 32
+_SLUG_LENGTH = 40
 
 
 class _Frozen(BaseModel):
@@ -73,12 +76,19 @@ class PlannedShard(_Frozen):
 
 
 class Plan(_Frozen):
-    """Everything that will be built. `hash` identifies it."""
+    """Everything that will be built.
+
+    Attributes:
+        missing: systems of the recipe that cannot run here; not part of the hash.
+        road: versions of what every item passes through besides its engine.
+        hash: identifies the plan; over everything that the bytes of its shards depend on.
+    """
 
     format: int = PLAN_FORMAT
     recipe: Recipe
     systems: tuple[PlannedSystem, ...]
     missing: tuple[MissingSystem, ...]
+    road: dict[str, str]
     shards: tuple[PlannedShard, ...]
     hash: str
 
@@ -111,8 +121,7 @@ def make_plan(recipe: Recipe, sentences: list[str], source: Source) -> Plan:
 
     Raises:
         UsageError: wrong parameters, or a source whose groups cross its own splits.
-        MissingRequirement: nothing can run here, a channel condition lacks something, or
-            `recipe.missing` is `error` and a system does.
+        MissingRequirement: a channel condition lacks something.
     """
     for lack in recipe.conditions.check():
         raise lack
@@ -123,19 +132,29 @@ def make_plan(recipe: Recipe, sentences: list[str], source: Source) -> Plan:
         for utterance in source.utterances
     ]
     shards = _slice(recipe, utterances)
-    body = {
-        "format": PLAN_FORMAT,
-        "recipe": recipe.model_dump(mode="json"),
-        "systems": [s.model_dump(mode="json") for s in systems],
-        "shards": [s.model_dump(mode="json") for s in shards],
-    }
-    return Plan(
+    plan = Plan(
         recipe=recipe,
         systems=tuple(systems),
         missing=tuple(missing),
+        road=_road_versions(),
         shards=tuple(shards),
-        hash=hashlib.sha256(canonical_json(body)).hexdigest(),
+        hash="",
     )
+    return plan.model_copy(update={"hash": _hash(plan)})
+
+
+def require_systems(plan: Plan) -> None:
+    """Whether the plan may be built.
+
+    Raises:
+        MissingRequirement: no system can run here, or the recipe wants all and one cannot.
+    """
+    if plan.missing and (plan.recipe.missing == "error" or not plan.systems):
+        raise MissingRequirement(
+            "systems that cannot run here: "
+            + "; ".join(f"{m.name}: {', '.join(m.missing)}" for m in plan.missing),
+            "; ".join(fix for m in plan.missing for fix in m.fixes),
+        )
 
 
 def item_key(source_id: str, system: str) -> str:
@@ -157,8 +176,11 @@ def _resolve_systems(recipe: Recipe) -> tuple[list[PlannedSystem], list[MissingS
         cls = GENERATORS.get(spec.use)
         try:
             generator = cls(**spec.params)
-        except ValueError as error:
-            raise UsageError(f"system {spec.name!r}: {error}", "mend its params") from error
+        except ValidationError as error:
+            raise UsageError(
+                f"system {spec.name!r}: {complaints(error)}",
+                f"its parameters are: {', '.join(cls.Params.model_fields) or 'none'}",
+            ) from error
         lacks = generator.check()
         if lacks:
             missing.append(
@@ -182,12 +204,24 @@ def _resolve_systems(recipe: Recipe) -> tuple[list[PlannedSystem], list[MissingS
                 splits=spec.splits,
             )
         )
-    if missing and (recipe.missing == "error" or not present):
-        lines = "; ".join(f"{m.name}: {', '.join(m.missing)}" for m in missing)
-        raise MissingRequirement(
-            f"systems that cannot run here: {lines}", " ; ".join(missing[0].fixes)
-        )
     return present, missing
+
+
+def _hash(plan: Plan) -> str:
+    body = plan.model_dump(mode="json", exclude={"hash", "missing"})
+    return hashlib.sha256(canonical_json(body)).hexdigest()
+
+
+def _road_versions() -> dict[str, str]:
+    """What may change a sample on the road; an upgrade in the middle of a build is another plan."""
+    import soundfile
+
+    packages = ("numpy", "scipy", "soxr", "soundfile")
+    return {
+        "road": ROAD_VERSION,
+        "libsndfile": soundfile.__libsndfile_version__,
+        **{package: version(package) for package in packages},
+    }
 
 
 def _assign_splits(recipe: Recipe, utterances: list[Utterance]) -> dict[str, Split]:
@@ -272,8 +306,11 @@ def _slice(recipe: Recipe, utterances: list[PlannedUtterance]) -> list[PlannedSh
 
 
 def slug(name: str) -> str:
-    """A name as it may stand in a file name: [a-z0-9_-]+."""
-    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-") or "x"
+    """A name as it may stand in a file name: [a-z0-9_-]+, long ones cut and told apart."""
+    plain = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-") or "x"
+    if len(plain) <= _SLUG_LENGTH:
+        return plain
+    return f"{plain[:_SLUG_LENGTH]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def read_plan(url: str) -> Plan:
@@ -283,6 +320,9 @@ def read_plan(url: str) -> Plan:
         CorpusError: it cannot be read as one.
     """
     try:
-        return Plan.model_validate_json(storage.read(url, _MAX_PLAN_BYTES))
+        plan = Plan.model_validate_json(storage.read(url, _MAX_PLAN_BYTES))
     except ValueError as error:
         raise CorpusError(f"{url} is not a plan", "build into another folder") from error
+    if _hash(plan) != plan.hash:
+        raise CorpusError(f"{url} was changed after it was written", "build into another folder")
+    return plan

@@ -18,7 +18,7 @@ BONAFIDE = "bonafide"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SystemSpec(_Strict):
@@ -65,6 +65,23 @@ class Conditioning(_Strict):
     cut_share: Range = (0.75, 0.95)
     level_dbfs: Range = (-32.0, -20.0)
     floor_dbfs: Range = (-72.0, -60.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Conditioning:
+        for name in ("band_hz", "cut_share", "level_dbfs", "floor_dbfs"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is [low, high], not [{low:g}, {high:g}]")
+        low, high = self.band_hz
+        if not 0 < low < high <= self.sampling_rate / 2:
+            raise ValueError(f"band_hz must lie between 0 and {self.sampling_rate / 2:g} Hz")
+        if not 0 < self.cut_share[0] <= self.cut_share[1] <= 1:
+            raise ValueError("cut_share is a share of the shortest copy: above 0, at most 1")
+        if self.min_s > self.max_s:
+            raise ValueError("min_s is longer than max_s")
+        if max(*self.level_dbfs, *self.floor_dbfs) > 0:
+            raise ValueError("levels are in dB relative to full scale: at most 0")
+        return self
 
 
 class Recipe(_Strict):
@@ -119,22 +136,32 @@ def load_recipe(name: str) -> tuple[Recipe, list[str]]:
     """
     path = resources.find("pipelines", name)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        recipe = Recipe.model_validate(raw)
+        recipe = Recipe.model_validate(yaml.safe_load(_read_text(path)))
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {error}", "mend the file") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()
-        )
-        raise UsageError(f"{path}: {problems}", "forensics configs show audeter") from error
+        raise UsageError(
+            f"{path}: {complaints(error)}", "forensics configs show audeter"
+        ) from error
     return recipe, _read_sentences(path.parent / recipe.sentences)
+
+
+def complaints(error: ValidationError) -> str:
+    """What pydantic found wrong, in one line."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'all'}: {e['msg']}" for e in error.errors())
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as text ({error})", "save it as UTF-8") from error
 
 
 def _read_sentences(path: Path) -> list[str]:
     if not path.is_file():
         raise UsageError(f"the sentences file {path} is missing", "name one beside the recipe")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.strip() for line in _read_text(path).splitlines()]
     sentences = [line for line in lines if line and not line.startswith("#")]
     if not sentences:
         raise UsageError(f"{path} holds no sentences", "write one sentence a line")

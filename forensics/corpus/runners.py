@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from forensics.corpus.shard_job import ShardReport
+from forensics.corpus.jobs import ShardReport
 from forensics.corpus.supervise import SupervisedWorker
-from forensics.errors import MissingRequirement
+from forensics.errors import ForensicsError, MissingRequirement
 
 RunnerName = Literal["local", "ray"]
 
@@ -31,12 +31,15 @@ class Work:
 def run_local(work: Work, shards: list[str], workers: int) -> Iterator[ShardReport]:
     """Reports as they come. The first error stops the run after the shards under way are ended."""
     lent = threading.local()
+    closing = threading.Event()
     hired: list[SupervisedWorker] = []
 
     def build(shard: str) -> ShardReport:
         if not hasattr(lent, "worker"):
             lent.worker = work.worker()
             hired.append(lent.worker)
+        if closing.is_set():
+            raise ForensicsError("the build was stopped")
         return lent.worker.build(shard)
 
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="shards")
@@ -47,6 +50,7 @@ def run_local(work: Work, shards: list[str], workers: int) -> Iterator[ShardRepo
             for future in done:
                 yield future.result()
     finally:
+        closing.set()
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in hired:
             worker.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forensics.corpus import conditioning
+from forensics.corpus.jobs import ShardJob, ShardReport, Watch
 from forensics.corpus.plan import (
     Plan,
     PlannedShard,
@@ -19,42 +20,15 @@ from forensics.corpus.plan import (
     item_seed,
 )
 from forensics.corpus.recipe import BONAFIDE
-from forensics.errors import ForensicsError
+from forensics.errors import ForensicsError, MediaError
 from forensics.generators.base import GENERATORS, Generated, SpeechGenerator, SpeechRequest
 from forensics.media.audio import Waveform, encode, read_audio
 from forensics.media.files import read_bytes
-from forensics.shards.format import Failure, Item, ItemMeta, Sidecar
+from forensics.shards.format import Failure, Item, ItemMeta, Sidecar, canonical_json
 from forensics.shards.writer import write_shard
 
-
-@dataclass
-class Watch:
-    """Tells a supervisor which generator call is under way, so that it can end one that hangs."""
-
-    calling: Callable[[str, list[str], float], None] = lambda system, keys, seconds: None
-    returned: Callable[[], None] = lambda: None
-
-
-@dataclass
-class ShardJob:
-    """What a worker is told. `excluded` maps keys that hung or crashed a worker to the reason;
-    keys in `alone` were in a batch that did, and are called one by one."""
-
-    shard: str
-    excluded: dict[str, str] = field(default_factory=dict)
-    alone: list[str] = field(default_factory=list)
-
-
-@dataclass
-class ShardReport:
-    """What came of it; seconds are wall time."""
-
-    shard: str
-    count: int
-    failed: int
-    bytes: int
-    wall_s: float
-    generator_s: dict[str, float]
+# What an engine may take to load its weights, before its first call.
+_LOADING_S = 600.0
 
 
 @dataclass
@@ -89,6 +63,9 @@ class ShardBuilder:
             generator_s=run.generator_s,
         )
 
+    def is_loaded(self, system: PlannedSystem) -> bool:
+        return system.name in self._generators
+
     def generator(self, system: PlannedSystem) -> SpeechGenerator:
         if system.name not in self._generators:
             generator = GENERATORS.get(system.use)(**system.params)
@@ -115,7 +92,7 @@ class _ShardRun:
         for system in self.systems:
             self._forge(system)
         self.references.clear()
-        return write_shard(
+        sidecar = write_shard(
             f"{self.builder.out}/shards",
             self.shard.name,
             self._items(),
@@ -123,26 +100,44 @@ class _ShardRun:
             plan=self.plan.hash,
             failures=self.failures,
         )
+        planned = self.plan.item_count(self.shard)
+        if sidecar.count + len(sidecar.failures) != planned:
+            raise AssertionError(f"{sidecar.count} items of {planned} in {self.shard.name}")
+        return sidecar
 
     def _decode(self) -> None:
         """Decode the sources; the prepared bona fide copy is also what vocoders re-synthesise."""
         for utterance in self.shard.utterances:
             source = utterance.source
             if source.text_only:
-                self.parents[source.id] = hashlib.sha256(utterance.text.encode()).hexdigest()
+                self.parents[source.id] = source.sha256 or ""
                 self.copies[source.id] = {}
                 continue
-            try:
-                data = read_bytes(self.builder.source_root / source.path, source.span)
-                wave = conditioning.prepare(read_audio(data), self.plan.recipe.conditioning)
-            except ForensicsError as error:
-                reason = source.broken or f"source: {getattr(error, 'reason', error.what)}"
+            wave = self._read_source(utterance)
+            if isinstance(wave, str):
                 for name in self.plan.members(utterance):
-                    self._fail(utterance, name, reason)
+                    self._fail(utterance, name, wave)
                 continue
-            self.parents[source.id] = hashlib.sha256(data).hexdigest()
+            self.parents[source.id] = source.sha256 or ""
             self.references[source.id] = wave
             self.copies[source.id] = {BONAFIDE: _Copy(wave, {})}
+
+    def _read_source(self, utterance: PlannedUtterance) -> Waveform | str:
+        """The prepared recording, or why there is none. Decoders are watched as engines are."""
+        source = utterance.source
+        key = item_key(source.id, BONAFIDE)
+        if source.broken or key in self.job.excluded:
+            return source.broken or f"source: {self.job.excluded[key]}"
+        self.builder.watch.calling("source", [key], self.plan.recipe.timeout_s)
+        try:
+            data = read_bytes(self.builder.source_root / source.path, source.span)
+            if hashlib.sha256(data).hexdigest() != source.sha256:
+                return "source: changed since it was planned"
+            return conditioning.prepare(read_audio(data), self.plan.recipe.conditioning)
+        except MediaError as error:
+            return f"source: {error.reason}"
+        finally:
+            self.builder.watch.returned()
 
     def _forge(self, system: PlannedSystem) -> None:
         waiting: list[tuple[PlannedUtterance, SpeechRequest]] = []
@@ -159,7 +154,7 @@ class _ShardRun:
                 seed=item_seed(self.plan.recipe.seed, "generate", key),
                 text=utterance.text,
                 language=utterance.language,
-                reference=self.references.get(source_id),
+                reference=self._reference(source_id),
                 reference_text=utterance.source.text,
             )
             waiting.append((utterance, request))
@@ -167,6 +162,11 @@ class _ShardRun:
             results = self._call(system, [request for _, request in batch])
             for (utterance, _), result in zip(batch, results, strict=True):
                 self._take(utterance, system, result)
+
+    def _reference(self, source_id: str) -> Waveform | None:
+        """A copy for the engine to do with as it likes: the bona fide item stays as it is."""
+        wave = self.references.get(source_id)
+        return wave and Waveform(wave.samples.copy(), wave.sampling_rate)
 
     def _batches(
         self, system: PlannedSystem, waiting: list[tuple[PlannedUtterance, SpeechRequest]]
@@ -182,12 +182,13 @@ class _ShardRun:
     ) -> list[Generated | Exception]:
         """Run the engine under watch; when a batch raises, its items are tried one by one."""
         keys = [request.key for request in requests]
-        limit = self.plan.recipe.timeout_s * len(requests)
-        self.builder.watch.calling(system.name, keys, limit)
         started = time.perf_counter()
         outcome: list[Generated | Exception] | Exception
         try:
-            outcome = list(self.builder.generator(system).generate(requests))
+            generator = self._loaded(system, keys)
+            limit = self.plan.recipe.timeout_s * len(requests)
+            self.builder.watch.calling(system.name, keys, limit)
+            outcome = list(generator.generate(requests))
             if len(outcome) != len(requests):
                 outcome = RuntimeError(f"{len(outcome)} results for {len(requests)} requests")
         except Exception as error:  # engines raise what they like; one item must not cost a shard
@@ -201,13 +202,19 @@ class _ShardRun:
             return [outcome]
         return [result for request in requests for result in self._call(system, [request])]
 
+    def _loaded(self, system: PlannedSystem, keys: list[str]) -> SpeechGenerator:
+        if not self.builder.is_loaded(system):
+            self.builder.watch.calling(system.name, keys, _LOADING_S)
+        return self.builder.generator(system)
+
     def _take(
         self, utterance: PlannedUtterance, system: PlannedSystem, result: Generated | Exception
     ) -> None:
         if isinstance(result, Generated):
             try:
                 wave = conditioning.prepare(result.waveform, self.plan.recipe.conditioning)
-            except ForensicsError as error:
+                canonical_json(result.details)
+            except Exception as error:  # a wrong rate, details that are not JSON, …
                 result = error
             else:
                 copies = self.copies[utterance.source.id]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics import errors
-from forensics.corpus.shard_job import ShardJob, ShardReport
+from forensics.corpus.jobs import ShardJob, ShardReport
 
 # Deaths outside any generator call (out of memory, a kill from outside) before giving up.
 _MAX_UNEXPLAINED = 3
@@ -33,9 +33,9 @@ _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARA
 class _Died(Exception):
     """The child is gone; `call` is what it was doing."""
 
-    def __init__(self, reason: str, call: dict[str, Any] | None):
+    def __init__(self, reason: str, call: dict[str, Any] | None, hung: bool = False):
         super().__init__(reason)
-        self.reason, self.call = reason, call
+        self.reason, self.call, self.hung = reason, call, hung
 
 
 class SupervisedWorker:
@@ -140,7 +140,9 @@ class SupervisedWorker:
                 assert call is not None
                 self._end()
                 raise _Died(
-                    f"hung: no answer within {call['seconds'] / len(call['keys']):.0f} s", call
+                    f"hung: no answer within {call['seconds'] / len(call['keys']):.0f} s",
+                    call,
+                    True,
                 ) from None
             except OSError:
                 line = b""
@@ -176,10 +178,14 @@ class SupervisedWorker:
 
 
 def _blame(job: ShardJob, death: _Died) -> None:
-    """A call of one item excludes it; a larger batch is taken apart first."""
+    """An item that hangs alone is excluded, and one that was alone in two crashes.
+
+    A batch is taken apart first. One crash may be anybody's: memory ran out, somebody killed the
+    process; only an item that crashes its process again is to blame.
+    """
     assert death.call is not None
     keys = death.call["keys"]
-    if len(keys) == 1:
+    if len(keys) == 1 and (death.hung or keys[0] in job.alone):
         job.excluded[keys[0]] = death.reason
     else:
         job.alone = sorted({*job.alone, *keys})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import socket
 import sys
 import threading
@@ -17,12 +18,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from forensics.corpus.jobs import ShardJob, Watch
 from forensics.corpus.plan import read_plan
-from forensics.corpus.shard_job import ShardBuilder, ShardJob, Watch
+from forensics.corpus.shard_job import ShardBuilder
 from forensics.errors import ForensicsError
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     channel = socket.socket(fileno=int(sys.argv[1]))
     jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()

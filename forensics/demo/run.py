@@ -57,6 +57,8 @@ def run_demo(out: Path, speech: Path | None, workers: int = 2) -> DemoResult:
     from forensics.verdict.detect import detect
     from forensics.verdict.report import write_report
 
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is not a folder", "name another --out")
     out.mkdir(parents=True, exist_ok=True)
     source, note = _choose_speech(out, speech) if speech else _choose_texts(out)
     corpus = out / "corpus"
@@ -118,7 +120,7 @@ def _choose_speech(out: Path, speech: Path) -> tuple[Path, str]:
         rows = csv.writer(handle)
         rows.writerow(["path", "speaker", "domain", "text", "language", "licence"])
         for u in chosen:
-            place = (source.root / u.path).resolve()
+            place = source.root.absolute() / u.path
             rows.writerow([place, u.group, u.domain, u.text, u.language, u.licence])
     speakers = len({u.group for u in chosen})
     return path, f"{len(chosen)} of {len(usable)} recordings of {speech}, {speakers} speakers"

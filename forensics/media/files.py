@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from forensics.errors import MediaError
+from forensics.media.audio import Limits
+from forensics.media.raw import RawFile
 
 
 def read_bytes(path: Path, span: tuple[int, int] | None = None) -> bytes:
     """The whole file, or `span` = (offset, size) of it.
 
     Raises:
-        MediaError: `not_found`, `not_readable` or `truncated`.
+        MediaError: `not_found`, `not_readable` (also a pipe or device), `too_large`, `truncated`.
     """
-    try:
-        with path.open("rb") as handle:
-            if span is None:
-                return handle.read()
-            handle.seek(span[0])
-            data = handle.read(span[1])
-    except FileNotFoundError as error:
-        raise MediaError("not_found", f"{path}: no such file", "check the source") from error
-    except OSError as error:
-        raise MediaError("not_readable", f"{path}: {error.strerror}", "check it") from error
-    if len(data) < span[1]:
-        raise MediaError("truncated", f"{path}: ends inside a recording", "get the shard again")
+    limit = Limits().max_bytes
+    with RawFile(path, limit if span is None else sys.maxsize) as raw:
+        offset, size = span or (0, raw.size_bytes)
+        data = raw.read_at(offset, size)
+    if len(data) < size:
+        raise MediaError("truncated", f"{path}: ends inside a recording", "get it again")
     return data

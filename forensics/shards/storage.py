@@ -16,7 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from forensics.errors import CorpusError, MachineError, MissingRequirement, UsageError
+from forensics.errors import (
+    CorpusError,
+    ForensicsError,
+    MachineError,
+    MissingRequirement,
+    UsageError,
+)
 
 Url = str | os.PathLike[str]
 
@@ -130,6 +136,16 @@ def publish(url: Url, content: bytes | Path) -> None:
                 shutil.copyfileobj(source, output, _BUFFER)
 
 
+def append(path: Url, line: bytes) -> None:
+    """Add a line to a local log.
+
+    Raises:
+        MachineError: the disk is full, no permission, …
+    """
+    with _machine_errors(path), _local(path).open("ab", buffering=0) as log:
+        log.write(line)
+
+
 def open_read(url: Url) -> BinaryIO:
     """Open for reading; seekable.
 
@@ -218,8 +234,8 @@ def _sync_folder(folder: Path) -> None:
 def _filesystem(url: Url) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
-    try:
-        return url_to_fs(os.fspath(url))
+    try:  # a listing that was cached before a shard was written would hide it
+        return url_to_fs(os.fspath(url), use_listings_cache=False)
     except ImportError as error:
         raise MissingRequirement(
             f"{os.fspath(url)}: {error}", f"pip install 'fsspec[{os.fspath(url).split(':')[0]}]'"
@@ -238,6 +254,9 @@ def _read_errors(url: Url) -> Iterator[None]:
         raise MachineError(
             f"{os.fspath(url)}: cannot be read ({error.strerror or error})", "check its permissions"
         ) from error
+    except Exception as error:
+        _explain_remote(url, error)
+        raise
 
 
 @contextmanager
@@ -248,4 +267,15 @@ def _machine_errors(url: Url) -> Iterator[None]:
         fix = _FIXES.get(error.errno or 0, "check the disk or the connection, then run it again")
         raise MachineError(
             f"cannot write {os.fspath(url)}: {error.strerror or error}", fix
+        ) from error
+    except Exception as error:
+        _explain_remote(url, error)
+        raise
+
+
+def _explain_remote(url: Url, error: Exception) -> None:
+    """Clients of buckets raise errors of their own for a wrong key or a lost connection."""
+    if is_remote(url) and not isinstance(error, ForensicsError):
+        raise MachineError(
+            f"{os.fspath(url)}: {type(error).__name__}: {error}", "check credentials and network"
         ) from error

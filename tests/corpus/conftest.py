@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 HELPERS = Path(__file__).resolve().parent.parent / "helpers"
-ENGINES = ("Slow", "Raises", "Silent", "NotFinite", "Short", "Hangs", "Crashes", "Noisy")
+ENGINES = "Slow Raises Silent NotFinite Short Hangs Crashes WrongRate Listed Details Vandal Noisy"
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def plugin(tmp_path_factory):
     info = site / "odd_engines-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-engines\nVersion: 1\n")
-    points = "".join(f"{name.lower()} = odd_engines:{name}\n" for name in ENGINES)
+    points = "".join(f"{name.lower()} = odd_engines:{name}\n" for name in ENGINES.split())
     (info / "entry_points.txt").write_text(f"[forensics.generators]\n{points}")
     return site
 

@@ -22,11 +22,16 @@ def cluster(environment, tmp_path_factory):
     ray = Path(sys.executable).parent / "ray"
     port = 20_000 + os.getpid() % 10_000
     options = f"--head --num-cpus 2 --port {port} --include-dashboard false --temp-dir {folder}"
-    subprocess.run(
-        [ray, "start", *options.split()], check=True, capture_output=True, env=environment
+    start = [ray, "start", "--block", *options.split()]
+    head = subprocess.Popen(
+        start, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
     )
+    assert head.stdout is not None
+    while "started" not in (line := head.stdout.readline()):
+        assert line, "the cluster did not start"
     yield {**environment, "RAY_ADDRESS": f"127.0.0.1:{port}"}
-    subprocess.run([ray, "stop", "--force"], check=True, capture_output=True)
+    os.killpg(head.pid, signal.SIGKILL)
+    head.wait()
 
 
 def workers_under_way() -> list[int]:
@@ -47,15 +52,14 @@ def test_ray_gives_the_same_bytes_and_survives_a_killed_worker(
     recipe, source = make_recipe("[t-slow, lpc]"), make_source(24, 6)
     build(recipe, source, tmp_path / "local", cluster)
     process = subprocess.Popen(
-        command(recipe, source, tmp_path / "ray", "--runner", "ray", "--workers", "2"), env=cluster
+        command(recipe, source, "ray", "--runner", "ray", "--workers", "2"),
+        env=cluster,
+        cwd=tmp_path,  # a relative --out must reach workers that run elsewhere
     )
-    while not list(tmp_path.glob("ray/shards/*.json")):
+    while not list(tmp_path.glob("ray/shards/*.json")) or not workers_under_way():
         assert process.poll() is None
         time.sleep(0.05)
-    for pid in workers_under_way()[:1]:
-        os.kill(pid, signal.SIGKILL)
-        killed = pid
-    assert killed
+    os.kill(workers_under_way()[0], signal.SIGKILL)
     assert process.wait(timeout=200) == 0
     assert digests(tmp_path / "ray") == digests(tmp_path / "local")
 

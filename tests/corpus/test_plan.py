@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forensics.corpus.plan import item_key, item_seed, make_plan
+from forensics.corpus.plan import item_key, item_seed, make_plan, require_systems
 from forensics.corpus.recipe import Recipe, load_recipe
-from forensics.corpus.source import Source, Utterance, utterance_id
+from forensics.corpus.utterance import Source, Utterance, utterance_id
 from forensics.errors import MissingRequirement, UsageError
 
 
 def utterance(number: int, group: str, **fields) -> Utterance:
     path = f"clip{number}.wav"
-    given_fields = {"domain": "home", "duration_s": 3.0, "size_bytes": 100, **fields}
+    given_fields = {"domain": "home", "duration_s": 3.0, "sha256": "0" * 64, **fields}
     return Utterance(id=utterance_id(path), path=path, group=group, **given_fields)
 
 
@@ -96,7 +96,7 @@ def test_a_source_split_holds_for_the_whole_speaker():
 
 def test_nothing_that_can_run_is_an_error():
     with pytest.raises(MissingRequirement, match="lyra"):
-        plan_of(["a"], systems=["lyra"])
+        require_systems(plan_of(["a"], systems=["lyra"]))
     plan = plan_of(["a"], systems=["espeak", "lyra"])
     assert [m.name for m in plan.missing] == ["lyra"] and plan.missing[0].fixes
 
@@ -142,6 +142,12 @@ def test_seeds_fit_numpy_and_torch(seed, name, other):
         ("conditions: {probability: 1, choose: [{use: nothing}]}", "no condition 'nothing'"),
         ("conditions: {probability: 1, choose: [{use: noise, params: {x: 1}}]}", "noise"),
         ("version: [", "not YAML"),
+        ("timeout_s: .inf", "finite"),
+        ("conditioning: {band_hz: [0, 7400]}", "band_hz"),
+        ("conditioning: {band_hz: [7400, 40]}", "band_hz"),
+        ("conditioning: {cut_share: [1.5, 2.0]}", "cut_share"),
+        ("conditioning: {level_dbfs: [-20, -32]}", "level_dbfs"),
+        ("conditioning: {min_s: 20}", "min_s"),
     ],
 )
 def test_bad_recipes_say_what_is_wrong(change, complaint, tmp_path, make_recipe):

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from forensics.shards.reader import read_shard
@@ -59,10 +60,13 @@ def killed_build(recipe, source, out, environment, *more, kills: int, seed: int,
             process.wait(timeout=rng.uniform(0.5, 2.8))
             break
         except subprocess.TimeoutExpired:
-            os.kill(victim(process.pid, rng), signal.SIGKILL)
+            chosen = victim(process.pid, rng)
+            os.kill(chosen, signal.SIGKILL)
             done += 1
-        if process.poll() is None and victim is not parent:
-            process.kill()
+            if chosen != process.pid:
+                # The build goes on with a new worker for a while before it is killed itself.
+                time.sleep(rng.uniform(0.2, 1.5))
+                process.kill()
         process.wait()
     return done
 
@@ -77,15 +81,8 @@ def anyone(pid, rng):
 
 
 def children(pid) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(stat.parent.name))
-    return found
+    listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+    return [int(line) for line in listed.stdout.split()]
 
 
 def check_killed(tmp_path, recipe, source, environment, *more, kills=20, victim=parent):

@@ -92,6 +92,47 @@ class Crashes(Odd):
         time.sleep(10)
 
 
+class WrongRate(Odd):
+    name = "t-rate"
+
+    def generate(self, batch):
+        return [
+            Generated(Waveform(tone(r).astype(np.float32), 0 if "odd" in r.text else 16_000))
+            for r in batch
+        ]
+
+
+class Listed(Odd):
+    name = "t-list"
+
+    def generate(self, batch):
+        return [
+            Generated(Waveform(list(tone(r)) if "odd" in r.text else tone(r), 16_000))
+            for r in batch
+        ]
+
+
+class Details(Odd):
+    name = "t-details"
+
+    def generate(self, batch):
+        return [
+            Generated(Waveform(tone(r), 16_000), {"x": object()} if "odd" in r.text else {})
+            for r in batch
+        ]
+
+
+class Vandal(Engine):
+    """Writes into what it was lent."""
+
+    name = "t-vandal"
+    kind = "vocoder"
+
+    def one(self, request):
+        request.reference.samples[:] = request.reference.samples[::-1]
+        return request.reference.samples
+
+
 class Noisy(Engine):
     """Writes to its standard output, as C engines do."""
 
