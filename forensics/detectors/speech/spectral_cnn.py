@@ -21,7 +21,7 @@ class SpectralCnnDetector(NetworkDetector):
     name: ClassVar[str] = "spectral-cnn"
     version: ClassVar[str] = "1"
     licence: ClassVar[str] = "Apache-2.0"
-    summary: ClassVar[str] = "Small residual CNN on log spectrograms, 292 k parameters"
+    summary: ClassVar[str] = "Small residual CNN on log spectrograms, 357 k parameters"
 
     @classmethod
     def network(cls, architecture: Mapping[str, Any] | None = None) -> SpectralCnn:
