@@ -6,7 +6,6 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 
 from forensics.errors import CorpusError
 from forensics.shards import storage, tar
@@ -24,7 +23,6 @@ from forensics.shards.format import (
 )
 
 _CHUNK_BYTES = 4 << 20
-_SYNC_BYTES = 16 << 20
 _WAITING_CALLS = 8
 _FIX = "mend what makes the items"
 
@@ -53,8 +51,8 @@ def write_shard(
 
     Raises:
         CorpusError: a bad, repeated or unsorted key, a media type or split that does not belong,
-            media that does not have the SHA-256 of its metadata, metadata that is not JSON
-            (NaN, …) or too large. Nothing is written, nor after any other exception.
+            metadata that is not JSON (NaN, …) or too large. Nothing is written then, nor after any
+            other exception. That `meta.sha256` is the media's is the caller's word.
         MachineError: the disk is full, no permission, …
     """
     _check_key(name)
@@ -62,20 +60,21 @@ def write_shard(
         items = sorted(items, key=lambda item: item.key)
     tar_url, sidecar_url = storage.tar_url(folder, name), storage.sidecar_url(folder, name)
     metas: dict[str, ItemMeta] = {}
+    texts: list[bytes] = []
     masks: dict[str, str] = {}
-    with storage.writing(tar_url) as output, ExitStack() as threads:
-        sink = _TarSink(output, threads)
+    with storage.writing(tar_url) as output, ThreadPoolExecutor(1) as hasher:
+        sink = _TarSink(output, hasher)
         last = ""
         for item in items:
             _check_item(item, last, split)
             text = _meta_json(item)
-            sink.check(item)
             sink.add(f"{item.key}.{item.extension}", item.media)
             sink.add(f"{item.key}.json", text)
             if item.mask is not None:
                 sink.add(f"{item.key}.mask.png", item.mask)
                 masks[item.key] = hashlib.sha256(item.mask).hexdigest()
             metas[item.key] = item.meta
+            texts.append(b'"%s":%s' % (item.key.encode(), text))
             last = item.key
         sink.finish()
         storage.remove(sidecar_url)
@@ -90,25 +89,31 @@ def write_shard(
         masks=masks,
         failures=tuple(failures),
     )
-    storage.publish(sidecar_url, canonical_json(sidecar))
+    storage.publish(sidecar_url, _sidecar_json(sidecar, texts))
     return sidecar
+
+
+def _sidecar_json(sidecar: Sidecar, texts: list[bytes]) -> bytes:
+    """`canonical_json(sidecar)`, from the metadata that is JSON already.
+
+    The marker stands nowhere else: inside strings quotes are escaped, and no other field of that
+    name is an object.
+    """
+    frame = canonical_json(sidecar.model_copy(update={"items": {}}))
+    return frame.replace(b'"items":{}', b'"items":{%s}' % b",".join(texts), 1)
 
 
 class _TarSink:
     """Gathers members, about 4 MiB at a time, and writes them.
 
-    Threads hash the tar, hash each item's media and bring what is written to the disk meanwhile:
-    all of it releases the interpreter lock. A few chunks may wait; memory stays flat.
+    A thread hashes them meanwhile, which releases the interpreter lock, and the disk begins at
+    once. A few chunks may wait; memory stays flat.
     """
 
-    def __init__(self, output: storage.Output, stack: ExitStack):
-        self._output = output
-        self._hasher, self._checker, self._syncer = (
-            stack.enter_context(ThreadPoolExecutor(1)) for _ in range(3)
-        )
+    def __init__(self, output: storage.Output, hasher: ThreadPoolExecutor):
+        self._output, self._hasher = output, hasher
         self._parts: list[bytes] = []
-        self._media: list[Item] = []
-        self._pending = self._unsynced = 0
+        self._pending = 0
         self._waiting: deque[Future[None]] = deque()
         self.written = 0
         self.sha256 = hashlib.sha256()
@@ -123,10 +128,6 @@ class _TarSink:
         if self._pending >= _CHUNK_BYTES or len(self._parts) > storage.MAX_PARTS - 4:
             self._flush()
 
-    def check(self, item: Item) -> None:
-        """Have the item's media compared with its metadata's SHA-256."""
-        self._media.append(item)
-
     def finish(self) -> None:
         ending = tar.end_of_archive(self.written + self._pending)
         self._parts.append(ending)
@@ -135,16 +136,12 @@ class _TarSink:
         self._wait(0)
 
     def _flush(self) -> None:
-        parts, media = self._parts, self._media
+        parts = self._parts
         self._waiting.append(self._hasher.submit(self._hash, parts))
-        self._waiting.append(self._checker.submit(_check_media, media))
         self._output.write_all(parts)
         self.written += self._pending
-        self._unsynced += self._pending
-        self._parts, self._media, self._pending = [], [], 0
-        if self._unsynced >= _SYNC_BYTES:
-            self._waiting.append(self._syncer.submit(self._output.sync))
-            self._unsynced = 0
+        self._parts, self._pending = [], 0
+        self._output.start_sync()
         self._wait(_WAITING_CALLS)
 
     def _wait(self, left: int) -> None:
@@ -154,12 +151,6 @@ class _TarSink:
     def _hash(self, parts: list[bytes]) -> None:
         for part in parts:
             self.sha256.update(part)
-
-
-def _check_media(items: list[Item]) -> None:
-    for item in items:
-        if hashlib.sha256(item.media).hexdigest() != item.meta.sha256:
-            raise CorpusError(f"item {item.key!r}: its media does not have its SHA-256", _FIX)
 
 
 def _check_key(key: str) -> None:

@@ -71,6 +71,8 @@ class FirstSpeechConfig(_Strict):
         leave_out: sets of systems that go missing together; systems that the corpus lacks are
             passed over.
         target_fpr, target_fnr: error rates that the thresholds aim at.
+        vouch_below_eer: EER on the hardest left-out system above which the bundle may raise alarms
+            but never says `bonafide`.
         limits: what the detector is known not to do, in words that go with every verdict.
     """
 
@@ -81,6 +83,7 @@ class FirstSpeechConfig(_Strict):
     leave_out: tuple[tuple[str, ...], ...] = Field(min_length=2)
     target_fpr: float = Field(default=0.02, gt=0, lt=1)
     target_fnr: float = Field(default=0.05, gt=0, lt=1)
+    vouch_below_eer: float = Field(default=0.25, gt=0, lt=0.5)
     limits: str = ""
 
 

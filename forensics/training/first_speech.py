@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ from forensics.training.config import FirstSpeechConfig, read_config
 from forensics.training.crossed_fits import fit_all
 from forensics.training.fitting import scorer
 from forensics.training.held_out import Scored, clips, score_clips
+
+log = logging.getLogger(__name__)
 
 
 def train(corpus: str, config: FirstSpeechConfig, out: Path, workers: int, command: str) -> Bundle:
@@ -62,6 +65,12 @@ def train(corpus: str, config: FirstSpeechConfig, out: Path, workers: int, comma
         config.target_fnr,
         f"files of corpus {info.name}: {described}; spoofs: the hardest such system, {hardest}",
     )
+    error = eer(real, raw.score[raw.system == hardest]).value
+    if error > config.vouch_below_eer:
+        threshold = threshold.model_copy(update={"bonafide_below": None})
+        log.warning(
+            "%s was told apart at an EER of %.0f %%: bonafide is withheld", hardest, 100 * error
+        )
     network = SpectralCnn(config.network)
     network.load_state_dict(final.weights)
     everything = clips(corpus, "test", lambda system, group: True, config.window_samples)

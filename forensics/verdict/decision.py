@@ -46,8 +46,8 @@ def decide(llr: float, threshold: Threshold | None, calibration: Calibration | N
 
     Returns:
         `manipulated` above `manipulated_above`, `bonafide` below `bonafide_below`, else
-        `uncertain`. Reasons: above_threshold, below_threshold, between_thresholds, uncalibrated,
-        no_threshold.
+        `uncertain`. Reasons: above_threshold, below_threshold, between_thresholds, not_vouched (no
+        alarm, from a detector that may not call anything bona fide), uncalibrated, no_threshold.
     """
     p = p_manipulated(llr)
     if calibration is None:
@@ -62,6 +62,12 @@ def decide(llr: float, threshold: Threshold | None, calibration: Calibration | N
             f"above {high:.3g}, where {_percent(threshold.target_fpr)} of real files are expected"
         )
         return Decision("manipulated", p, llr, "above_threshold", message)
+    if low is None:
+        message = (
+            f"no alarm (p is at most {high:.3g}), but this detector cannot vouch for recordings: "
+            "it misses kinds of forgery that it never heard"
+        )
+        return Decision("uncertain", p, llr, "not_vouched", message)
     if p < low:
         message = (
             f"below {low:.3g}, where {_percent(threshold.target_fnr)} of forged files are expected"

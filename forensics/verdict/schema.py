@@ -17,9 +17,11 @@ class Threshold(_Frozen):
     """Where the labels are cut, and how that was found.
 
     `manipulated_above` and `bonafide_below` bound `p_manipulated`; between them is `uncertain`.
+    `bonafide_below` None: the detector was not shown to find forgeries it never heard, so it may
+    raise an alarm but not vouch for a recording.
     """
 
-    bonafide_below: float = Field(ge=0, le=1)
+    bonafide_below: float | None = Field(ge=0, le=1)
     manipulated_above: float = Field(ge=0, le=1)
     target_fpr: float = Field(gt=0, lt=1, description="share of bona fide called manipulated")
     target_fnr: float = Field(gt=0, lt=1, description="share of spoof called bona fide")

@@ -71,7 +71,11 @@ def test_doctor_knows_every_core_package():
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("build-dataset", "nothing", "--source", ".", "--out", "../x"), 2, "no pipeline 'nothing'"),
+        (
+            ("build-dataset", "nothing", "--source", ".", "--out", "../x"),
+            2,
+            "no pipeline 'nothing'",
+        ),
         (("build-dataset", "audeter", "--source", "/nowhere", "--out", "x"), 2, "does not exist"),
         (("inspect", "/nowhere"), 4, "no finished shards"),
         (("frobnicate",), 2, "frobnicate"),

@@ -25,7 +25,7 @@ def test_default_is_small_calibrated_and_says_where_it_comes_from(default):
     assert config.calibration is not None
     cut = config.thresholds[0]
     assert cut.target_fpr <= 0.02 and cut.target_fnr <= 0.05
-    assert cut.bonafide_below < cut.manipulated_above  # a band where it does not decide
+    assert cut.bonafide_below is None  # it is at chance on systems left out of training
     assert "LibriSpeech" in config.trained_on and config.limits
     assert config.measured and all(figure.command for figure in config.measured)
 

@@ -96,7 +96,6 @@ def test_a_shard_whose_items_all_failed_is_complete_and_empty(tmp_path):
         ({"key": "k" * 91}, "is not one to 90 of"),
         ({"extension": "pkl"}, "'pkl' is not one of"),
         ({"split": "test"}, "belongs to 'test', the shard to 'train'"),
-        ({"sha256": "0" * 64}, "does not have its SHA-256"),
         ({"params": {"gain": float("nan")}}, "is not JSON"),
         ({"params": {"gain": [float("inf")]}}, "is not JSON"),
         ({"text": "\ud800"}, "is not JSON"),

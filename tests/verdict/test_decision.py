@@ -76,3 +76,11 @@ def test_messages_name_the_error_rates_that_the_threshold_was_found_for():
 def test_calibration_is_affine_and_absent_it_changes_nothing(raw):
     assert calibrated(raw, CALIBRATION) == pytest.approx(2.0 * raw + 0.1)
     assert calibrated(raw, None) == raw
+
+
+def test_a_detector_that_may_not_vouch_never_says_bonafide():
+    cut = THRESHOLD.model_copy(update={"bonafide_below": None})
+    for llr in (30.0, 3.0, 0.0):
+        decision = decide(llr, cut, CALIBRATION)
+        assert (decision.label, decision.reason) == ("uncertain", "not_vouched")
+    assert decide(-30.0, cut, CALIBRATION).label == "manipulated"
