@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-EXTRAS := dev,vocos,lyra,av,ray
+EXTRAS := dev,vocos,lyra,piper,av,ray
 DEMO_OUT ?= demo-out
 
 .PHONY: setup test test-slow lint types demo bench clean

@@ -33,7 +33,15 @@ _API = {
     "Verdict": "forensics.verdict.schema:Verdict",
 }
 
-__all__ = list(_API)
+__all__ = [
+    "Verdict",
+    "audit",
+    "build_dataset",
+    "detect",
+    "detect_iter",
+    "load_detector",
+    "shards",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -37,6 +37,7 @@ def test_nothing_heavy_is_imported(code):
 def test_every_public_name_resolves():
     import forensics
 
+    assert set(forensics.__all__) == set(forensics._API)
     for name in forensics.__all__:
         assert getattr(forensics, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
