@@ -45,14 +45,15 @@ def test_workers_do_not_change_a_byte(tmp_path, make_source, make_recipe, enviro
 def test_twenty_kills_later_the_shards_are_the_same(
     tmp_path, make_source, make_recipe, environment
 ):
-    source, recipe = make_source(120, 12, seconds=1.3), make_recipe("[t-slow]", shard=1)
+    source, recipe = make_source(200, 12, seconds=1.3), make_recipe("[t-slow]", shard=1)
     check_killed(tmp_path, recipe, source, environment, "--workers", 2, victim=parent)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_twenty_kills_of_anyone(workers, tmp_path, make_source, make_recipe, environment):
-    source, recipe = make_source(160, 12, seconds=1.3), make_recipe("[t-slow, lpc]", shard=1)
+    count = 130 * workers  # so much that the build is not done before the last kill
+    source, recipe = make_source(count, 12, seconds=1.3), make_recipe("[t-slow, lpc]", shard=1)
     check_killed(tmp_path, recipe, source, environment, "--workers", workers, victim=anyone)
 
 

@@ -66,6 +66,6 @@ def test_ray_gives_the_same_bytes_and_survives_a_killed_worker(
 
 @pytest.mark.slow
 def test_twenty_kills_of_a_ray_build(tmp_path, make_source, make_recipe, cluster):
-    source, recipe = make_source(160, 12, seconds=1.3), make_recipe("[t-slow, lpc]", shard=1)
+    source, recipe = make_source(240, 12, seconds=1.3), make_recipe("[t-slow, lpc]", shard=1)
     more = ("--runner", "ray", "--workers", "2")
     check_killed(tmp_path, recipe, source, cluster, *more, victim=anyone)

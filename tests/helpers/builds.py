@@ -88,7 +88,7 @@ def children(pid) -> list[int]:
 def check_killed(tmp_path, recipe, source, environment, *more, kills=20, victim=parent):
     reference, victimised = tmp_path / "whole", tmp_path / "killed"
     if not reference.exists():
-        build(recipe, source, reference, environment, "--workers", 2)
+        build(recipe, source, reference, environment, "--workers", 4)
     done = killed_build(
         *(recipe, source, victimised, environment, *more), kills=kills, seed=1, victim=victim
     )
