@@ -158,6 +158,7 @@ def _run(
         return
     sizes = {shard.name: plan.item_count(shard) for shard in plan.shards}
     total = sum(sizes[name] for name in todo)
+    todo = sorted(todo, key=lambda name: -sizes[name])  # large ones last would leave workers idle
     with Progress(total, f"building {plan.recipe.name}") as progress:
         for report in RUNNERS[runner](work, todo, max(1, workers)):
             progress.advance(sizes[report.shard])
