@@ -3,8 +3,9 @@
     python benchmarks/shards.py [--quick] [--json]
 
 Writing: 100 KB of media and its metadata per item. Ours hashes the tar, syncs files and folder and
-publishes atomically with a sidecar; hashing each item's media is the caller's and not measured. ShardWriter and tarfile are measured as they
-are, without any of it, and ShardWriter again with the tar hashed and synced after it.
+publishes atomically with a sidecar; hashing each item's media is the caller's and not measured.
+ShardWriter and tarfile are measured as they are, without any of it, and ShardWriter again with the
+tar hashed and synced after it.
 Reading: the same shards on both sides, warm in the page cache, up to media bytes and parsed
 metadata (ours validates it besides). Repeats are interleaved, medians reported.
 """
