@@ -7,6 +7,7 @@ Inside the package scores are LLR-like and **higher means bona fide** (the ASVsp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,25 @@ import numpy as np
 
 from forensics.detectors.bundle import Bundle
 from forensics.registry import Registry
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a detector looked at in one window; weights, not evidence for either label.
+
+    Attributes:
+        seconds_per_step: length of a step of `time`.
+        time: float32 (T,), sums to 1: where the detector looked.
+        layers: float32 (L,), sums to 1: which layers it used, in order from the input up.
+        layer_groups: float32 (G,), sums to 1: the same by groups of neighbouring layers.
+        attention: float32 (L, T): layer x time, each row sums to 1.
+    """
+
+    seconds_per_step: float
+    time: np.ndarray
+    layers: np.ndarray | None = None
+    layer_groups: np.ndarray | None = None
+    attention: np.ndarray | None = None
 
 
 class SpeechDetector(ABC):
@@ -54,6 +74,10 @@ class SpeechDetector(ABC):
 
         A window's score does not depend on the other windows of the batch.
         """
+
+    def explain(self, window: np.ndarray) -> Explanation | None:
+        """What the detector looks at in float32 (window_samples,); None where it cannot tell."""
+        return None
 
 
 DETECTORS: Registry[SpeechDetector] = Registry(
