@@ -7,18 +7,17 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import Field
 
-from forensics.errors import MediaError, MissingRequirement, UsageError
+from forensics.errors import MediaError, UsageError
 from forensics.generators.base import Generated, GeneratorParams, SpeechGenerator, SpeechRequest
 from forensics.generators.speech.common import each
 from forensics.media.audio import Waveform
-from forensics.requirements import HubWeights
+from forensics.requirements import model_folder
 
 # Passed to every `from_pretrained`: no network, no pickles, no code from a model's folder.
 LOCAL_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -42,34 +41,6 @@ class TorchParams(GeneratorParams):
 
 
 P = TypeVar("P", bound=TorchParams)
-
-
-@dataclass(frozen=True)
-class SafetensorsModel(HubWeights):
-    """A model folder or cached hub id whose weights are safetensors; pickled ones are refused."""
-
-    config: str = "config.json"
-
-    def missing(self) -> str | None:
-        if self.model is None:
-            return f"no model is named (parameter {self.param!r})"
-        folder = find_model(self.model, self.config)
-        if folder is None:
-            local = Path(self.model).expanduser()
-            if local.is_dir():
-                return f"model folder {local} has no {self.config}"
-            return f"model {self.model!r} is neither a local folder nor in the local cache"
-        if not any(folder.glob("*.safetensors")):
-            return f"model {self.model!r} has no safetensors weights, and pickled ones are not read"
-        return None
-
-    def fix(self) -> str:
-        if self.model is not None and find_model(self.model, self.config) is not None:
-            return (
-                "load it with its own library in an environment that you trust, save safetensors "
-                f"(transformers: save_pretrained), and set {self.param!r} to that folder"
-            )
-        return super().fix()
 
 
 class TorchGenerator(SpeechGenerator, Generic[P]):
@@ -103,33 +74,6 @@ class TorchGenerator(SpeechGenerator, Generic[P]):
         with seeded(request.seed, self.params.device, self.params.threads):
             samples, rate, details = self.forge(request)
             return finished(samples, rate, details)
-
-
-def find_model(model: str, config: str = "config.json") -> Path | None:
-    """The folder of a model that is on this machine, else None. Never asks the network."""
-    named = Path(model).expanduser()
-    if named.is_dir():
-        return named if (named / config).is_file() else None
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        cached = try_to_load_from_cache(model, config)
-    except ValueError:  # not of the form of a hub id
-        return None
-    return Path(cached).parent if isinstance(cached, str) else None
-
-
-def model_folder(model: str | None, config: str = "config.json") -> Path:
-    """As `find_model`.
-
-    Raises:
-        MissingRequirement: no model is named, or it is not on this machine.
-    """
-    folder = find_model(model, config) if model is not None else None
-    if folder is None:
-        needed = SafetensorsModel(model, config=config)
-        raise MissingRequirement(needed.missing() or f"no model {model!r}", needed.fix())
-    return folder
 
 
 def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:

@@ -10,15 +10,13 @@ from forensics.errors import UsageError
 from forensics.generators.base import GeneratorParams, SpeechRequest, register_generator
 from forensics.generators.speech.neural import (
     LOCAL_ONLY,
-    SafetensorsModel,
     TorchGenerator,
     TorchParams,
     loaded,
-    model_folder,
     read_config,
     resynthesised,
 )
-from forensics.requirements import Requirement
+from forensics.requirements import Requirement, SafetensorsModel, model_folder
 
 _SHORTEST = 1024
 _CLASSES = {"encodec": "EncodecModel", "dac": "DacModel", "mimi": "MimiModel"}

@@ -10,14 +10,18 @@ from pydantic import Field
 from forensics.generators.base import GeneratorParams, SpeechRequest, register_generator
 from forensics.generators.speech import transformers_voices as voices
 from forensics.generators.speech.neural import (
-    SafetensorsModel,
     TorchGenerator,
     TorchParams,
-    find_model,
-    model_folder,
     read_config,
 )
-from forensics.requirements import LocalWeights, Package, Requirement
+from forensics.requirements import (
+    LocalWeights,
+    Package,
+    Requirement,
+    SafetensorsModel,
+    find_model,
+    model_folder,
+)
 
 _VOICES: dict[str, type[voices.Voice]] = {
     "vits": voices.Vits,

@@ -13,15 +13,13 @@ from forensics.errors import UsageError
 from forensics.generators.base import GeneratorParams, SpeechRequest, register_generator
 from forensics.generators.speech.neural import (
     LOCAL_ONLY,
-    SafetensorsModel,
     TorchGenerator,
     TorchParams,
     loaded,
-    model_folder,
     read_config,
     resynthesised,
 )
-from forensics.requirements import Requirement
+from forensics.requirements import Requirement, SafetensorsModel, model_folder
 
 _WINDOW = 1024
 _FMIN, _FMAX = 80.0, 7600.0

@@ -10,14 +10,12 @@ import numpy as np
 from forensics.errors import UsageError
 from forensics.generators.base import GeneratorParams, SpeechRequest, register_generator
 from forensics.generators.speech.neural import (
-    SafetensorsModel,
     TorchGenerator,
     TorchParams,
     digest,
-    model_folder,
     resynthesised,
 )
-from forensics.requirements import Package, Requirement
+from forensics.requirements import Package, Requirement, SafetensorsModel, model_folder
 
 # A Vocos config names the classes to build by import path; only these are ever built.
 _CLASSES = {
