@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forensics.networks.explained import Explained
+
 _MASKED = -1e4
 
 
@@ -138,17 +140,39 @@ class SpectralCnn(nn.Module):
             hide: float32 (B, bands, 1) or (B, bands, frames), 0 where nothing shall be seen
                 (SpecAugment), else 1.
         """
+        return self.head(self._pooled(samples, hide)[0]).squeeze(1)
+
+    def explain(self, samples: Tensor) -> Explained:
+        """The logits again, with the attention over time that the pooling used."""
+        pooled, weights = self._pooled(samples, None)
+        return Explained(score=self.head(pooled).squeeze(1), time=weights)
+
+    def _pooled(self, samples: Tensor, hide: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Attentive mean and deviation (B, 2 * embedding), and the attention (B, steps)."""
         level, active = self.spectrum(samples)
         if hide is not None:
             level = level * hide
         maps = self.stages(self.stem(level.unsqueeze(1)))
         frames = self.frame(maps.flatten(1, 2).transpose(1, 2))
-        heard = F.adaptive_max_pool1d(active.float().unsqueeze(1), frames.shape[1]).squeeze(1) > 0
-        scores = self.attention(frames).squeeze(2).masked_fill(~heard, _MASKED)
-        weights = scores.softmax(dim=1).unsqueeze(2)
-        mean = (weights * frames).sum(dim=1)
-        variance = (weights * (frames - mean.unsqueeze(1)).square()).sum(dim=1)
-        return self.head(torch.cat([mean, (variance + 1e-4).sqrt()], dim=1)).squeeze(1)
+        scores = self.attention(frames).squeeze(2)
+        weights = scores.masked_fill(~_any_in_step(active, frames.shape[1]), _MASKED).softmax(dim=1)
+        shares = weights.unsqueeze(2)
+        mean = (shares * frames).sum(dim=1)
+        variance = (shares * (frames - mean.unsqueeze(1)).square()).sum(dim=1)
+        return torch.cat([mean, (variance + 1e-4).sqrt()], dim=1), weights
+
+
+def _any_in_step(active: Tensor, steps: int) -> Tensor:
+    """bool (B, frames) → bool (B, steps): whether any frame of a step is active.
+
+    Adaptive max pooling, written as a product because ONNX has no operator for it.
+    """
+    frames = active.shape[1]
+    step = torch.arange(steps, device=active.device).unsqueeze(1)
+    frame = torch.arange(frames, device=active.device)
+    first, end = (step * frames) // steps, -((-(step + 1) * frames) // steps)
+    members = ((frame >= first) & (frame < end)).to(torch.float32)
+    return active.to(torch.float32) @ members.T > 0
 
 
 def band_matrix(config: SpectralCnnConfig) -> Tensor:
