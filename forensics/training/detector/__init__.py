@@ -1,0 +1,1 @@
+"""Detectors of one's own: a corpus in, a weights folder out."""

@@ -1,0 +1,192 @@
+"""What shapes a detector's training: the YAML of `configs/` with `task: detector`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from forensics.conditions.common import Range, within
+from forensics.conditions.draw import ConditionPolicy
+from forensics.training.losses import LossConfig
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pairs(_Strict):
+    """Half of a batch is bona fide, the other half forged copies of the same utterances.
+
+    All systems weigh the same, and neither the voice nor the length tells the classes apart.
+
+    Attributes:
+        pool: utterances held in memory, with all their copies; the oldest makes room.
+        draws_per_family: pairs drawn for each utterance that is read.
+    """
+
+    kind: Literal["pairs"] = "pairs"
+    pool: int = Field(default=40, ge=1)
+    draws_per_family: int = Field(default=8, ge=1)
+
+
+class Stream(_Strict):
+    """The items as they are, shuffled, each once an epoch; weigh the classes in the loss."""
+
+    kind: Literal["stream"] = "stream"
+    shuffle_buffer: int = Field(default=1000, ge=1)
+
+
+Sampling = Annotated[Pairs | Stream, Field(discriminator="kind")]
+
+
+class Hiding(_Strict):
+    """What of a spectrogram is hidden, as SpecAugment does (Park et al., Interspeech 2019).
+
+    For networks that tell their `hiding_frames`; others see everything.
+
+    Attributes:
+        top_probability: how often all above a random frequency is hidden.
+        lowest_top_hz: the lowest such frequency.
+        band_share, time_share: the widest hidden stripe, as a share of the axis.
+    """
+
+    top_probability: float = Field(default=0.4, ge=0, le=1)
+    lowest_top_hz: float = Field(default=3000.0, gt=0)
+    band_share: float = Field(default=0.15, ge=0, lt=1)
+    time_share: float = Field(default=0.1, ge=0, lt=1)
+
+
+class FitConfig(_Strict):
+    """How one network is trained.
+
+    Attributes:
+        window_samples: heard at once in training.
+        batch: windows a step, over all processes and accumulated parts.
+        steps, epochs: how long at most; one of them. Epochs only where items come once an epoch.
+        lanes: independent readers of the corpus; they share each batch equally. Processes and
+            loaders share the lanes, so that these, not the machine, decide what is in a batch.
+            None: as many as the run that begins has use for.
+        sampling: what a batch is drawn from.
+        optimiser: Adam's weight decay is added to the gradient, AdamW's is not.
+        schedule: what becomes of the learning rate after `warmup` steps: a cosine to 0, or nothing.
+        ema: share of the running average of the weights that a step keeps; the average is what is
+            kept. 0: the weights themselves.
+        gradient_clip: largest norm of the gradient; None leaves it.
+        accumulate: parts a batch is taken in; the loss of each part counts for itself.
+        precision: bf16 is autocast on CUDA; a CPU always computes in float32.
+        evaluate_every: steps between two looks at the dev split, which are also checkpoints.
+        patience: looks without a better one until training stops.
+        log_every: steps between two lines of the log.
+        augment: channel conditions, drawn for each window by itself, blind to its label.
+        level_db: range of the level that each window is multiplied by.
+        adapt: options for networks that can be trained in part, such as frozen layers, LoRA and
+            gradient checkpointing; what `network.adapt(**options)` takes.
+    """
+
+    window_samples: int = Field(default=32_000, ge=8_000)
+    batch: int = Field(default=32, ge=2)
+    steps: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    lanes: int | None = Field(default=None, ge=1)
+    sampling: Sampling = Pairs()
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: int = Field(default=50, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    ema: float = Field(default=0.99, ge=0, lt=1)
+    gradient_clip: float | None = Field(default=5.0, gt=0)
+    accumulate: int = Field(default=1, ge=1)
+    precision: Literal["float32", "bf16"] = "float32"
+    evaluate_every: int = Field(default=150, ge=1)
+    patience: int = Field(default=5, ge=1)
+    log_every: int = Field(default=25, ge=1)
+    loss: LossConfig = LossConfig()
+    augment: ConditionPolicy = ConditionPolicy()
+    level_db: Annotated[Range, within(-60, 20)] = (-12.0, 6.0)
+    hiding: Hiding = Hiding()
+    adapt: dict[str, JsonValue] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> FitConfig:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("name either steps or epochs")
+        if self.epochs is not None and self.sampling.kind == "pairs":
+            raise ValueError("pairs are drawn without end: name steps, not epochs")
+        if self.batch % self.smallest_batch:
+            raise ValueError(f"batch must be a multiple of {self.smallest_batch}")
+        return self
+
+    @property
+    def smallest_batch(self) -> int:
+        """What a batch must be a multiple of: each lane gives each part its share."""
+        window = 2 if self.sampling.kind == "pairs" else 1
+        return window * self.accumulate * (self.lanes or 1)
+
+
+class CalibrateConfig(_Strict):
+    """Calibration and thresholds from fits that miss some systems and some speakers.
+
+    Attributes:
+        leave_out: sets of systems that go missing together; systems that the corpus lacks are
+            passed over.
+        target_fpr, target_fnr: error rates that the thresholds aim at.
+        vouch_below_eer: EER on the hardest left-out system above which the bundle may raise alarms
+            but never says `bonafide`.
+    """
+
+    leave_out: tuple[tuple[str, ...], ...] = Field(min_length=2)
+    target_fpr: float = Field(default=0.02, gt=0, lt=1)
+    target_fnr: float = Field(default=0.05, gt=0, lt=1)
+    vouch_below_eer: float = Field(default=0.25, gt=0, lt=0.5)
+
+
+class CurriculumConfig(_Strict):
+    """Systems with weak fingerprints first, strong ones later, each stage taught by the last.
+
+    Attributes:
+        stages: the systems are sorted by the strength of their fingerprint and split in so many
+            parts; each stage hears one part more.
+        probed: what the linear probe sees that measures the strength: "spectrum" for simple
+            statistics of the spectrum, or a weights folder, whose embeddings are probed.
+        probe_clips: of each system that the probe sees.
+        distill: weight of agreeing with the frozen network of the stage before, on bona fide
+            speech and on the systems that it heard.
+    """
+
+    stages: int = Field(default=3, ge=2)
+    probed: str = "spectrum"
+    probe_clips: int = Field(default=60, ge=10)
+    distill: float = Field(default=0.5, ge=0)
+
+
+class DetectorConfig(_Strict):
+    """Everything that shapes the weights, but the corpus.
+
+    Attributes:
+        detector: as `forensics list detectors` names it; its network is what is trained.
+        architecture: fields of its network's config.
+        window_samples: heard at once by the detector in use.
+        seeds: one network each; the one that is best on the dev split is kept.
+        limits: what the detector is known not to do, in words that go with every verdict.
+        tensorboard: also log for TensorBoard.
+    """
+
+    task: Literal["detector"] = "detector"
+    detector: str
+    architecture: dict[str, JsonValue] = {}
+    window_samples: int = Field(default=64_600, ge=16_000)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    fit: FitConfig
+    curriculum: CurriculumConfig | None = None
+    calibrate: CalibrateConfig | None = None
+    limits: str = ""
+    licence: str = "Apache-2.0"
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> DetectorConfig:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds are named once each")
+        return self
