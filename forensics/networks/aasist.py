@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forensics.networks.described import Described
 from forensics.networks.graph_attention import GraphAttention, GraphPool, HeterogeneousAttention
 
 SINC_FILTERS = 70
@@ -178,6 +179,15 @@ class Aasist(nn.Module):
         self.out_layer = nn.Linear(5 * graph, 2)
 
     def forward(self, waveforms: Tensor) -> Tensor:
+        return self.out_layer(self.drop(self._readout(waveforms)))
+
+    def describe(self, waveforms: Tensor) -> Described:
+        """Scores and readouts (B, 160 in the published model) of waveforms (B, T)."""
+        readout = self._readout(waveforms)
+        spoof, bonafide = self.out_layer(self.drop(readout)).unbind(dim=1)
+        return Described(bonafide - spoof, readout)
+
+    def _readout(self, waveforms: Tensor) -> Tensor:
         maps = self.encoder(self.spectrogram(waveforms)).abs()
         spectral = maps.amax(dim=3).transpose(1, 2) + self.pos_S
         temporal = maps.amax(dim=2).transpose(1, 2)
@@ -188,7 +198,7 @@ class Aasist(nn.Module):
             self._branch(temporal, spectral, self.master2, "2"),
         )
         temporal, spectral, master = (torch.maximum(a, b) for a, b in zip(*branches, strict=True))
-        readout = torch.cat(
+        return torch.cat(
             [
                 temporal.abs().amax(dim=1),
                 temporal.mean(dim=1),
@@ -198,7 +208,6 @@ class Aasist(nn.Module):
             ],
             dim=1,
         )
-        return self.out_layer(self.drop(readout))
 
     def spectrogram(self, waveforms: Tensor) -> Tensor:
         """(B, T) → (B, 1, 23, (T - 128) // 3): rectified sinc bands, pooled 3x3, normalised."""

@@ -8,74 +8,29 @@ attentive statistics pooling (Okabe, Koshinaka & Shinoda, Interspeech 2018).
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forensics.networks.described import Described
 from forensics.networks.explained import Explained
+from forensics.networks.log_spectrum import LogSpectrum, SpectrumConfig
 
 _MASKED = -1e4
 
 
-class SpectralCnnConfig(BaseModel):
-    """Sizes of the network.
+class SpectralCnnConfig(SpectrumConfig):
+    """Sizes of the network; frames that are not active take no part in the pooling.
 
     Attributes:
-        n_fft: samples of a spectrum; also the analysis window (Hann).
-        hop: samples between spectra.
-        bands: equally wide bands that the spectrum is averaged to, from 0 Hz to `top_hz`.
-        top_hz: nothing above is heard; the corpora are band-limited near 7.4 kHz.
-        range_db: what lies further below the loudest band of the window counts as that far below,
-            so that neither silence nor a noise floor says anything.
-        active_db: frames quieter than this below the loudest frame take no part in the pooling.
         channels: of the four stages; each halves both axes.
         embedding: values per frame before pooling.
         dropout: before the last layer, in training.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sampling_rate: int = 16_000
-    n_fft: int = Field(default=512, ge=128, le=2048)
-    hop: int = Field(default=160, ge=64, le=512)
-    bands: int = Field(default=112, ge=16, le=256, multiple_of=16)
-    top_hz: float = Field(default=7000.0, gt=1000.0, le=24_000.0)
-    range_db: float = Field(default=60.0, gt=0)
-    active_db: float = Field(default=35.0, gt=0)
     channels: tuple[int, int, int, int] = (16, 32, 64, 96)
     embedding: int = Field(default=96, ge=8, le=512)
     dropout: float = Field(default=0.3, ge=0, lt=1)
-
-
-class LogSpectrum(nn.Module):
-    """(B, T) samples → log spectra float32 (B, bands, frames) and active frames bool (B, frames).
-
-    The loudest band sets the level, and each band's mean over the active frames is taken off, so
-    that neither gain nor a fixed channel response is seen.
-    """
-
-    def __init__(self, config: SpectralCnnConfig):
-        super().__init__()
-        self.config = config
-        self.window: Tensor
-        self.averaging: Tensor
-        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
-        self.register_buffer("averaging", band_matrix(config), persistent=False)
-
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        config = self.config
-        spectra = torch.stft(
-            samples, config.n_fft, config.hop, window=self.window, return_complex=True
-        )
-        power = self.averaging @ spectra.abs().square()
-        level = 10 * torch.log10(power.clamp(min=1e-12))
-        level = level - level.amax(dim=(1, 2), keepdim=True)
-        frames = 10 * torch.log10(power.sum(dim=1).clamp(min=1e-12))
-        active = frames > frames.amax(dim=1, keepdim=True) - config.active_db
-        level = level.clamp(min=-config.range_db)
-        kept = active.unsqueeze(1)
-        mean = (level * kept).sum(dim=2, keepdim=True) / kept.sum(dim=2, keepdim=True)
-        return (level - mean) / 10, active
 
 
 class ResidualBlock(nn.Module):
@@ -134,13 +89,18 @@ class SpectralCnn(nn.Module):
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(2 * config.embedding, 1))
 
     def forward(self, samples: Tensor, hide: Tensor | None = None) -> Tensor:
-        """Logits of samples (B, T).
+        """Logits of samples (B, T); `hide` as in `describe`."""
+        return self.describe(samples, hide).score
+
+    def describe(self, samples: Tensor, hide: Tensor | None = None) -> Described:
+        """Scores of samples (B, T), and the pooled statistics (B, 2 * embedding) behind them.
 
         Args:
             hide: float32 (B, bands, 1) or (B, bands, frames), 0 where nothing shall be seen
                 (SpecAugment), else 1.
         """
-        return self.head(self._pooled(samples, hide)[0]).squeeze(1)
+        pooled, _ = self._pooled(samples, hide)
+        return Described(self.head(pooled).squeeze(1), pooled)
 
     def explain(self, samples: Tensor) -> Explained:
         """The logits again, with the attention over time that the pooling used."""
@@ -173,16 +133,3 @@ def _any_in_step(active: Tensor, steps: int) -> Tensor:
     first, end = (step * frames) // steps, -((-(step + 1) * frames) // steps)
     members = ((frame >= first) & (frame < end)).to(torch.float32)
     return active.to(torch.float32) @ members.T > 0
-
-
-def band_matrix(config: SpectralCnnConfig) -> Tensor:
-    """Averages bins to equally wide bands, float32 (bands, n_fft // 2 + 1).
-
-    Triangles whose feet are their neighbours' tips; each row sums to 1.
-    """
-    bins = torch.arange(config.n_fft // 2 + 1) * config.sampling_rate / config.n_fft
-    width = config.top_hz / config.bands
-    tips = (torch.arange(config.bands) + 0.5) * width
-    rise = 1 - (bins - tips.unsqueeze(1)).abs() / max(width, config.sampling_rate / config.n_fft)
-    weights = rise.clamp(min=0)
-    return weights / weights.sum(dim=1, keepdim=True)

@@ -187,3 +187,14 @@ def test_listing_detectors_imports_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_describe_agrees_with_the_logits():
+    torch.manual_seed(0)
+    network = AasistLDetector.network().eval()
+    samples = 0.1 * torch.randn(2, 8_000)
+    described = network.describe(samples)
+    logits = network(samples)
+    torch.testing.assert_close(described.score, logits[:, 1] - logits[:, 0])
+    torch.testing.assert_close(network.out_layer(described.embedding), logits)
+    assert described.projection is None

@@ -10,7 +10,8 @@ from forensics import detect, load_detector
 from forensics.detectors.speech.spectral_cnn import SpectralCnnDetector
 from forensics.errors import UsageError
 from forensics.media.audio import Waveform
-from forensics.networks.spectral_cnn import LogSpectrum, SpectralCnnConfig, band_matrix
+from forensics.networks.log_spectrum import LogSpectrum, band_matrix
+from forensics.networks.spectral_cnn import SpectralCnn, SpectralCnnConfig
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +84,15 @@ def test_silence_and_noise_give_finite_scores(default):
     noise = rng.uniform(-1, 1, (1, default.window_samples)).astype(np.float32)
     assert np.isfinite(default.score(silence)).all()
     assert np.isfinite(default.score(noise)).all()
+
+
+def test_describe_agrees_with_forward_and_carries_what_the_head_sees():
+    torch.manual_seed(0)
+    network = SpectralCnn(SpectralCnnConfig()).eval()
+    samples = 0.1 * torch.randn(2, 16_000)
+    described = network.describe(samples)
+    torch.testing.assert_close(described.score, network(samples))
+    torch.testing.assert_close(network.head(described.embedding).squeeze(1), described.score)
+    assert described.projection is None
+    everything_hidden = network.describe(samples, torch.zeros(2, 112, 1)).score
+    assert (everything_hidden[0] - described.score[0]).abs() > 1e-6
