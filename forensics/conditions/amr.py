@@ -9,8 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from forensics.conditions.base import Condition, register_condition
-from forensics.conditions.common import at_rate, pick, to_pcm16, with_samples
+from forensics.conditions.common import at_rate, to_pcm16
+from forensics.draws import pick
 from forensics.media.audio import Waveform
+from forensics.media.samples import with_samples
 from forensics.requirements import Package, Requirement, RequirementKind
 
 Mode = Literal[4750, 5150, 5900, 6700, 7400, 7950, 10_200, 12_200]

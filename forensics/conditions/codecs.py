@@ -9,15 +9,10 @@ import numpy as np
 import soundfile
 
 from forensics.conditions.base import Condition, register_condition
-from forensics.conditions.common import (
-    Range,
-    at_rate,
-    log_uniform,
-    uniform,
-    with_samples,
-    within,
-)
+from forensics.conditions.common import at_rate
+from forensics.draws import Range, log_uniform, uniform, within
 from forensics.media.audio import Waveform
+from forensics.media.samples import with_samples
 
 _OPUS_RATES = (8000, 12_000, 16_000, 24_000, 48_000)
 _OPUS_KBPS = (6.0, 256.0)

@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from forensics.conditions.base import Condition, register_condition
-from forensics.conditions.common import Range, uniform, with_samples, within
+from forensics.draws import Range, uniform, within
 from forensics.media.audio import Waveform
+from forensics.media.samples import with_samples
 
 
 @register_condition

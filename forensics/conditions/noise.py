@@ -8,16 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from forensics.conditions.base import Condition, register_condition
-from forensics.conditions.common import (
-    Range,
-    active_rms,
-    pick,
-    rms,
-    uniform,
-    with_samples,
-    within,
-)
+from forensics.conditions.common import active_rms
+from forensics.draws import Range, pick, uniform, within
 from forensics.media.audio import Waveform
+from forensics.media.samples import rms, with_samples
 
 Colour = Literal["white", "pink", "brown", "speech"]
 

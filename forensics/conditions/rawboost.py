@@ -11,8 +11,9 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from forensics.conditions.base import Condition, register_condition
-from forensics.conditions.common import Range, pick, uniform, with_samples, within
+from forensics.draws import Range, pick, uniform, within
 from forensics.media.audio import Waveform
+from forensics.media.samples import with_samples
 
 Algorithm = Literal[1, 2, 3, 4, 5, 6, 7, 8]
 

@@ -9,8 +9,9 @@ import soxr
 from pydantic import Field, PositiveInt
 
 from forensics.conditions.base import Condition, register_condition
-from forensics.conditions.common import pick, with_samples
+from forensics.draws import pick
 from forensics.media.audio import Waveform
+from forensics.media.samples import with_samples
 
 Converter = Literal["VHQ", "HQ", "MQ", "LQ", "QQ", "linear"]
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from forensics.conditions.base import Condition, register_condition
-from forensics.conditions.common import Range, rms, uniform, with_samples, within
+from forensics.draws import Range, uniform, within
 from forensics.media.audio import Waveform
+from forensics.media.samples import rms, with_samples
 
 _FIRST_REFLECTION_S = 0.001
 _MIXING_S = 0.03  # from here on reflections are too dense to be told apart

@@ -8,9 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from forensics.conditions.base import Condition, register_condition
-from forensics.conditions.common import Range, at_rate, pick, uniform, with_samples, within
+from forensics.conditions.common import at_rate
 from forensics.conditions.g711 import TELEPHONE_RATE, round_trip
+from forensics.draws import Range, pick, uniform, within
 from forensics.media.audio import Waveform
+from forensics.media.samples import with_samples
 
 _TAPS = 255  # slopes 100 Hz wide, 53 dB down (Hamming)
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from forensics.detectors.calibration import Calibration, Threshold
 from forensics.errors import CorpusError, MachineError, MissingRequirement, UsageError
-from forensics.evaluation.calibration import Calibration
-from forensics.verdict.schema import Threshold
 
 if TYPE_CHECKING:
     import torch

@@ -9,44 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
+from forensics.detectors.calibration import Calibration, Threshold, p_manipulated
 from forensics.errors import UsageError
 from forensics.evaluation.intervals import clopper_pearson
 from forensics.evaluation.metrics import checked_scores
-from forensics.verdict.schema import Threshold
-
-
-class Calibration(BaseModel):
-    """`llr = scale * raw + offset`, and what that was fitted on.
-
-    Attributes:
-        scale: positive: a calibration never turns a detector round.
-        fitted_on: the scores it was fitted on, in words: data set, split, unit (window or file).
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    scale: float = Field(gt=0)
-    offset: float
-    n_bonafide: int = Field(gt=0)
-    n_spoof: int = Field(gt=0)
-    fitted_on: str
-
-    def llr(self, raw: np.ndarray) -> np.ndarray:
-        """Raw scores (any shape) → log-likelihood ratios, float64 of that shape."""
-        return self.scale * np.asarray(raw, np.float64) + self.offset
-
-    def __str__(self) -> str:
-        return (
-            f"llr = {self.scale:.4g} * raw {self.offset:+.4g}, fitted on {self.fitted_on} "
-            f"({self.n_bonafide} bona fide, {self.n_spoof} spoof)"
-        )
-
-
-def p_manipulated(llr: np.ndarray) -> np.ndarray:
-    """LLRs → probability of manipulation in [0, 1] for equal priors: `1 / (1 + e^llr)`."""
-    return np.exp(-np.logaddexp(0.0, np.asarray(llr, np.float64)))
 
 
 def fit_affine(bonafide: np.ndarray, spoof: np.ndarray, fitted_on: str) -> Calibration:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forensics.evaluation.calibration import Calibration
-from forensics.evaluation.calibration import p_manipulated as _p_manipulated
-from forensics.verdict.schema import Label, Threshold
+from forensics.detectors.calibration import Calibration, Threshold
+from forensics.detectors.calibration import p_manipulated as _p_manipulated
+from forensics.verdict.schema import Label
 
 
 @dataclass(frozen=True)

@@ -6,30 +6,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from forensics.detectors.calibration import Threshold
+
 Label = Literal["bonafide", "manipulated", "uncertain", "not_applicable"]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Threshold(_Frozen):
-    """Where the labels are cut, and how that was found.
-
-    `manipulated_above` and `bonafide_below` bound `p_manipulated`; between them is `uncertain`.
-    `bonafide_below` None: the detector was not shown to find forgeries it never heard, so it may
-    raise an alarm but not vouch for a recording.
-    """
-
-    bonafide_below: float | None = Field(ge=0, le=1)
-    manipulated_above: float = Field(ge=0, le=1)
-    target_fpr: float = Field(gt=0, lt=1, description="share of bona fide called manipulated")
-    target_fnr: float = Field(gt=0, lt=1, description="share of spoof called bona fide")
-    n_bonafide: int
-    n_spoof: int
-    measured_fpr: float
-    measured_fpr_interval: tuple[float, float]
-    origin: str
 
 
 class Segment(_Frozen):

@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from forensics.detectors.calibration import Calibration
 from forensics.errors import MediaError
-from forensics.evaluation.calibration import Calibration
 from forensics.media.audio import Waveform
 from forensics.verdict.decision import calibrated, p_manipulated
 from forensics.verdict.schema import Segment

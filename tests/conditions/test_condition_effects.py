@@ -11,13 +11,15 @@ from scipy.signal import welch
 
 from forensics.conditions.amr import Amr
 from forensics.conditions.codecs import Mp3, Opus, Vorbis
-from forensics.conditions.common import active_rms, log_uniform, rms
+from forensics.conditions.common import active_rms
 from forensics.conditions.gain import Gain
 from forensics.conditions.noise import Noise, coloured_noise
 from forensics.conditions.resample import Resample
 from forensics.conditions.room import Room, room_response
 from forensics.conditions.telephone import Telephone
+from forensics.draws import log_uniform
 from forensics.media.audio import Waveform
+from forensics.media.samples import rms
 
 RATE = 16_000
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from forensics.detectors.bundle import Bundle, BundleCard, Measurement
+from forensics.detectors.calibration import Calibration, Threshold
 from forensics.errors import CorpusError, MachineError, MissingRequirement, UsageError
-from forensics.evaluation.calibration import Calibration
-from forensics.verdict.schema import Threshold
 
 CALIBRATION = Calibration(
     scale=0.5, offset=-1.25, n_bonafide=400, n_spoof=900, fitted_on="dev split, windows"

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from forensics.detectors.calibration import p_manipulated
 from forensics.errors import UsageError
-from forensics.evaluation.calibration import fit_affine, fit_threshold, p_manipulated
+from forensics.evaluation.calibration import fit_affine, fit_threshold
 from forensics.evaluation.intervals import clopper_pearson
 from forensics.evaluation.metrics import cllr
 

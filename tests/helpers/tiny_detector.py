@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from forensics.detectors.bundle import Bundle, BundleCard
-from forensics.evaluation.calibration import Calibration
-from forensics.verdict.schema import Threshold
+from forensics.detectors.calibration import Calibration, Threshold
 
 CALIBRATION = Calibration(scale=2.0, offset=0.1, n_bonafide=20, n_spoof=20, fitted_on="a test")
 THRESHOLD = Threshold(

@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from forensics.conditions.common import Range, pick, uniform, within
+from forensics.draws import Range, pick, uniform, within
 from forensics.generators.base import (
     Generated,
     GeneratorParams,

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from forensics.conditions.common import Range, pick, uniform, within
+from forensics.draws import Range, pick, uniform, within
 from forensics.errors import UsageError
 from forensics.generators.base import (
     Generated,

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from forensics.conditions.common import with_samples
 from forensics.generators.base import (
     Generated,
     GeneratorParams,
@@ -24,6 +23,7 @@ from forensics.generators.base import (
 )
 from forensics.generators.speech.common import each, engine_version, reference_of
 from forensics.generators.speech.neural import seeded
+from forensics.media.samples import with_samples
 
 _MIN_S = 0.1
 _WINDOW_S = 0.05

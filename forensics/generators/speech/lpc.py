@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
-from forensics.conditions.common import Range, rms, with_samples, within
+from forensics.draws import Range, within
 from forensics.generators.base import (
     Generated,
     GeneratorParams,
@@ -24,6 +24,7 @@ from forensics.generators.base import (
     register_generator,
 )
 from forensics.generators.speech.common import each, engine_version, reference_of
+from forensics.media.samples import rms, with_samples
 
 _MIN_S = 0.1
 _MIN_RATE = 8000

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from forensics.conditions.common import pick
+from forensics.draws import pick
 from forensics.generators.base import (
     Generated,
     GeneratorParams,

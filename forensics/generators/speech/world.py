@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from forensics.conditions.common import with_samples
 from forensics.generators.base import (
     Generated,
     GeneratorParams,
@@ -23,6 +22,7 @@ from forensics.generators.base import (
     register_generator,
 )
 from forensics.generators.speech.common import each, engine_version, reference_of
+from forensics.media.samples import with_samples
 from forensics.requirements import Package, Requirement
 
 _MIN_S = 0.1
