@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from forensics.conditions.common import Range, within
 from forensics.conditions.draw import ConditionPolicy
+from forensics.draws import Range, within
 from forensics.training.losses import LossConfig
 
 
