@@ -10,19 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from forensics.errors import CorpusError, MediaError, UsageError
+from forensics.labels import read_label
 from forensics.media.files import read_bytes
 from forensics.shards import storage
 from forensics.shards.format import Failure, Item, ItemMeta, Sidecar
 from forensics.shards.reader import read_items, read_sidecar
 
-_LABELS = {
-    "bonafide": "bonafide",
-    "bona-fide": "bonafide",
-    "real": "bonafide",
-    "genuine": "bonafide",
-    "spoof": "spoof",
-    "fake": "spoof",
-}
 _OPTIONAL = ("text", "duration_s", "sampling_rate")
 
 
@@ -222,11 +215,11 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _listed(path: Path, number: int, row: dict[str, str]) -> Entry:
-    label = _LABELS.get(row["label"].lower())
+    label = read_label(row["label"])
     if label is None or not row["path"]:
         raise UsageError(
             f"{path}, line {number}: path {row['path']!r}, label {row['label']!r}",
-            f"every row needs a path and a label out of {', '.join(_LABELS)}",
+            "every row needs a path and a label: bonafide or spoof (or real, fake and the like)",
         )
     return Entry(
         key=Path(row["path"]).stem,

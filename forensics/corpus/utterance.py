@@ -10,14 +10,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from forensics.errors import MediaError, UsageError
+from forensics.labels import read_label
 from forensics.media.audio import AudioFile, Limits
 from forensics.media.raw import RawFile
 from forensics.shards.format import Split
 
 # Average speech; only used to guess how long a text takes to read.
 CHARACTERS_PER_SECOND = 14.0
-_BONAFIDE = {"", "bonafide", "bona-fide", "bona_fide", "bona fide", "real", "genuine", "human"}
-_SPOOF = {"spoof", "spoofed", "fake", "deepfake", "manipulated", "synthetic", "forged", "generated"}
 _ID_LENGTH = 40
 
 
@@ -87,11 +86,10 @@ def is_bonafide(label: Any, where: str) -> bool:
     Raises:
         UsageError: a label that is not plainly one or the other, e.g. 0 or 1.
     """
-    text = "" if label is None else str(label).strip().lower()
-    if text in _BONAFIDE:
-        return True
-    if text in _SPOOF:
-        return False
+    text = "" if label is None else str(label).strip()
+    found = read_label(text) if text else "bonafide"
+    if found is not None:
+        return found == "bonafide"
     raise UsageError(f"{where}: the label {label!r} is not known", "use 'bonafide' or 'spoof'")
 
 

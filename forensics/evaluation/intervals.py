@@ -1,14 +1,17 @@
-"""Confidence intervals: exact ones for shares, cluster bootstrap ones for metrics."""
+"""Confidence intervals: of shares, and cluster bootstrap ones of metrics and their differences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from forensics.errors import UsageError
 from forensics.evaluation.metrics import split_by_label
+
+LEVEL = 0.95
+_LACKING = 0.1  # of the resamples may lack a class
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Interval:
     replicates: int
 
 
-def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+def clopper_pearson(hits: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
     """The exact interval of a share of independent trials (Clopper and Pearson, 1934).
 
     Raises:
@@ -46,19 +49,49 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> tuple[float,
     return low, high
 
 
-def bootstrap(
-    metric: Callable[[np.ndarray, np.ndarray], float],
+def clustered_share(
+    hits: np.ndarray, groups: np.ndarray, level: float = LEVEL
+) -> tuple[float, float]:
+    """Interval of a share of trials that are alike within groups (Korn and Graubard, 1998).
+
+    The exact interval of as many independent trials as would give the share the variance that it
+    has between groups; with no hits, or hits only, as many trials as there are groups.
+
+    Args:
+        hits: bool (N,); groups: (N,), names.
+
+    Raises:
+        UsageError: there are no trials.
+    """
+    hits = np.asarray(hits, bool)
+    if len(hits) == 0:
+        raise UsageError("there are no trials", "a share needs some")
+    share = float(hits.mean())
+    _, index, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    count = len(sizes)
+    if share in (0.0, 1.0) or count == 1:
+        trials = float(count)
+    else:
+        excess = np.bincount(index, hits) - share * sizes
+        variance = float(np.square(excess).sum()) * count / (count - 1) / len(hits) ** 2
+        trials = min(share * (1 - share) / variance, len(hits)) if variance > 0 else len(hits)
+    return clopper_pearson(share * trials, trials, level)
+
+
+def resampled(
+    metrics: Callable[[np.ndarray, np.ndarray], Sequence[float]],
     scores: np.ndarray,
     is_bonafide: np.ndarray,
     groups: np.ndarray,
     replicates: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
-) -> Interval:
-    """Percentile interval of `metric(bonafide, spoof)`, resampling whole groups.
+) -> np.ndarray:
+    """`metrics(bonafide, spoof)` on resamples of whole groups: float64 (replicates, metrics).
 
     Items of one speaker, source clip or page are not independent; resampling single items would
-    give intervals that are too narrow.
+    give intervals that are too narrow. Rows of resamples that lack a class are NaN. The same
+    groups, labels and seed give the same draws whatever the scores: rows of two detectors are
+    paired.
 
     Args:
         scores: float (N,), higher = bona fide.
@@ -66,8 +99,7 @@ def bootstrap(
         groups: (N,), what is resampled: speaker, source, page.
 
     Raises:
-        UsageError: a class is absent, there are fewer than two groups, or more than a tenth of
-            the resamples lack a class.
+        UsageError: a class is absent, or there are fewer than two groups.
     """
     is_bonafide = np.asarray(is_bonafide, bool)
     bonafide, spoof = split_by_label(scores, is_bonafide)
@@ -81,23 +113,53 @@ def bootstrap(
         for order in [np.argsort(part, kind="stable")]
     ]
     rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(replicates):
+    rows = np.full((replicates, len(metrics(bonafide, spoof))), np.nan)
+    for row in rows:
         times = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
         drawn = [np.repeat(part, times[group]) for part, group in by_class]
         if all(len(part) for part in drawn):
-            values.append(metric(drawn[0], drawn[1]))
-    if len(values) < 0.9 * replicates:
+            row[:] = metrics(drawn[0], drawn[1])
+    return rows
+
+
+def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Low and high end of what resampling gave; NaN marks resamples that lack a class.
+
+    Raises:
+        UsageError: more than a tenth of them do.
+    """
+    lacking = int(np.isnan(values).sum())
+    if lacking > _LACKING * len(values):
         raise UsageError(
-            f"{replicates - len(values)} of {replicates} resamples lack a class",
+            f"{lacking} of {len(values)} resamples lack a class",
             "use groups that hold both classes, or more groups",
         )
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def bootstrap(
+    metric: Callable[[np.ndarray, np.ndarray], float],
+    scores: np.ndarray,
+    is_bonafide: np.ndarray,
+    groups: np.ndarray,
+    replicates: int = 1000,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of one `metric(bonafide, spoof)`; arguments as of `resampled`.
+
+    Raises:
+        UsageError: a class is absent, there are fewer than two groups, or more than a tenth of
+            the resamples lack a class.
+    """
+    rows = resampled(lambda b, s: (metric(b, s),), scores, is_bonafide, groups, replicates, seed)
+    low, high = percentiles(rows[:, 0], level)
     return Interval(
-        value=metric(bonafide, spoof),
-        low=float(low),
-        high=float(high),
+        value=metric(*split_by_label(scores, is_bonafide)),
+        low=low,
+        high=high,
         level=level,
-        groups=len(names),
-        replicates=len(values),
+        groups=len(np.unique(np.asarray(groups))),
+        replicates=int((~np.isnan(rows[:, 0])).sum()),
     )

@@ -82,7 +82,11 @@ def eer(bonafide: np.ndarray, spoof: np.ndarray) -> Operating:
 
     Neither interpolated nor of the convex hull, as in ASVspoof.
     """
-    curve = error_curve(bonafide, spoof)
+    return eer_of(error_curve(bonafide, spoof))
+
+
+def eer_of(curve: ErrorCurve) -> Operating:
+    """`eer` from a curve that is already there."""
     nearest = int(np.argmin(np.abs(curve.frr - curve.far)))
     value = (curve.frr[nearest] + curve.far[nearest]) / 2
     return Operating(float(value), float(curve.thresholds[nearest]))
@@ -96,7 +100,13 @@ def min_dcf(
     c_fa: float = 10.0,
 ) -> Operating:
     """Least normalised detection cost over all thresholds; 1 = no better than a constant answer."""
-    curve = error_curve(bonafide, spoof)
+    return min_dcf_of(error_curve(bonafide, spoof), p_spoof, c_miss, c_fa)
+
+
+def min_dcf_of(
+    curve: ErrorCurve, p_spoof: float = 0.05, c_miss: float = 1.0, c_fa: float = 10.0
+) -> Operating:
+    """`min_dcf` from a curve that is already there."""
     return least(_dcf(curve.frr, curve.far, p_spoof, c_miss, c_fa), curve.thresholds)
 
 

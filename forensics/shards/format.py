@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from forensics.labels import ItemLabel
+
 FORMAT_VERSION = 1
 KEY = re.compile(r"[a-z0-9_-]+")
 MAX_KEY_LENGTH = 90  # `<key>.mask.png` fits the 100 bytes of a ustar name
 MAX_JSON_BYTES = 1 << 20  # of one item's metadata
 MEDIA_EXTENSIONS = ("wav", "flac", "jpg", "png")
 
-ItemLabel = Literal["bonafide", "spoof"]
 Split = Literal["train", "dev", "test"]
 
 
