@@ -1,0 +1,138 @@
+"""Copy synthesis with the vocoders that this project trains itself.
+
+Each family comes with small weights in the package, trained on LibriSpeech (CC BY 4.0), and takes
+those of a user's own training instead: `model` is the folder `vocoder/` of a run of
+`forensics train vocoder-…`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from forensics.draws import Range, uniform, within
+from forensics.errors import UsageError
+from forensics.generators.base import GeneratorParams, SpeechRequest, register_generator
+from forensics.generators.speech.neural import (
+    TorchGenerator,
+    TorchParams,
+    resynthesised,
+)
+from forensics.requirements import Requirement, SafetensorsModel, model_folder
+
+_SHIPPED = Path(__file__).parent / "weights"
+_SHORTEST_S = 0.1
+
+
+class OwnVocoderParams(TorchParams):
+    """Parameters.
+
+    Attributes:
+        model: folder of a trained vocoder; None for the weights in the package.
+        smoothing: how far the mel spectrogram is blurred before speech is made of it: standard
+            deviation in frames, and a third of it in bands; one value is drawn per item. The
+            acoustic models of TTS give spectrograms smoother than those of recordings (Ren et
+            al., "Revisiting over-smoothness in text to speech", ACL 2022).
+    """
+
+    smoothing: Annotated[Range, within(0.0, 10.0)] = (0.0, 0.0)
+
+
+class OwnVocoder(TorchGenerator[OwnVocoderParams]):
+    """Subclasses name the family; the reference's duration is kept, the rate is the vocoder's."""
+
+    family: ClassVar[str]
+    kind = "vocoder"
+    licence = "Apache-2.0 (code and weights)"
+    Params: ClassVar[type[GeneratorParams]] = OwnVocoderParams
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        return (SafetensorsModel(self._model),)
+
+    def folders(self) -> list[Path]:
+        return [model_folder(self._model)]
+
+    @property
+    def _model(self) -> str:
+        return self.params.model or str(_SHIPPED / self.family)
+
+    def load(self) -> None:
+        from forensics.networks.vocoders.folder import load_vocoder
+        from forensics.networks.vocoders.frames import LogMel
+
+        folder = self.folders()[0]
+        network, card = load_vocoder(folder)
+        if card.network.family != self.family:
+            raise UsageError(
+                f"{folder} holds a vocoder of the family {card.network.family}",
+                f"name one of the family {self.family}",
+            )
+        self._mel_config = card.network.mel
+        self._network = network.to(self.params.device)
+        self._mel = LogMel(self._mel_config).to(self.params.device)
+
+    def forge(self, request: SpeechRequest) -> tuple[Any, int, dict[str, Any]]:
+        rate = self._mel_config.sampling_rate
+        smoothing = uniform(np.random.default_rng(request.seed), self.params.smoothing)
+        samples = resynthesised(
+            request, rate, int(_SHORTEST_S * rate), lambda x: self._copy(x, smoothing)
+        )
+        return samples, rate, {"smoothing": round(smoothing, 3)}
+
+    def _copy(self, samples: np.ndarray, smoothing: float) -> Any:
+        import torch
+
+        hop = self._mel_config.hop
+        padded = np.pad(samples, (0, -len(samples) % hop))
+        mel = self._mel(torch.from_numpy(padded)[None].to(self.params.device))
+        return self._network(blurred(mel, smoothing))[0]
+
+
+def blurred(mel: Any, frames: float) -> Any:
+    """Log mel (B, n_mels, T), convolved with a Gaussian of so many frames and a third in bands."""
+    import torch
+    from torch.nn import functional as F
+
+    if frames <= 0:
+        return mel
+    image = mel.unsqueeze(1)
+    for deviation, shape in ((frames, (1, -1)), (frames / 3, (-1, 1))):
+        reach = max(1, round(3 * deviation))
+        steps = torch.arange(-reach, reach + 1, device=mel.device)
+        kernel = torch.exp(-0.5 * (steps / deviation) ** 2)
+        kernel = (kernel / kernel.sum()).view(1, 1, *shape)
+        padding = (reach, reach, 0, 0) if shape[0] == 1 else (0, 0, reach, reach)
+        image = F.conv2d(F.pad(image, padding, mode="replicate"), kernel)
+    return image.squeeze(1)
+
+
+@register_generator
+class UpsamplingVocoder(OwnVocoder):
+    """A small HiFi-GAN: transposed convolutions to samples."""
+
+    name = "own-upsampling"
+    version = "1"
+    family = "upsampling"
+    summary = "Our small HiFi-GAN-class vocoder"
+
+
+@register_generator
+class FourierVocoder(OwnVocoder):
+    """A small Vocos: magnitudes and phases, then the inverse STFT."""
+
+    name = "own-fourier"
+    version = "1"
+    family = "fourier"
+    summary = "Our small Vocos-class vocoder"
+
+
+@register_generator
+class FlowVocoder(OwnVocoder):
+    """A rectified flow on Fourier coefficients; the noise is drawn from the request's seed."""
+
+    name = "own-flow"
+    version = "1"
+    family = "flow"
+    summary = "Our small rectified-flow vocoder"

@@ -1,0 +1,1 @@
+"""Vocoders of one's own: a folder of speech in, a generator's weights out."""
