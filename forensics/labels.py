@@ -6,14 +6,12 @@ from typing import Literal
 
 ItemLabel = Literal["bonafide", "spoof"]
 
-_WORDS: dict[ItemLabel, tuple[str, ...]] = {
-    "bonafide": ("bonafide", "bona-fide", "bona_fide", "bona fide", "real", "genuine", "human"),
-    "spoof": (
-        *("spoof", "spoofed", "fake", "deepfake", "manipulated", "synthetic", "forged"),
-        "generated",
-    ),
+_BONAFIDE = ("bonafide", "bona-fide", "bona_fide", "bona fide", "real", "genuine", "human")
+_SPOOF = ("spoof", "spoofed", "fake", "deepfake", "manipulated", "synthetic", "forged", "generated")
+_KNOWN: dict[str, ItemLabel] = {
+    **dict.fromkeys(_BONAFIDE, "bonafide"),
+    **dict.fromkeys(_SPOOF, "spoof"),
 }
-_KNOWN = {word: label for label, words in _WORDS.items() for word in words}
 
 
 def read_label(text: str) -> ItemLabel | None:
