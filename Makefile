@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-EXTRAS := world vocos lyra piper av ray tensorboard
+EXTRAS := world vocos lyra piper av ray tensorboard lora
 DEMO_OUT ?= demo-out
 
 .PHONY: setup test test-slow lint types demo bench clean

@@ -9,29 +9,17 @@ from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
-from types import MethodType
 from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forensics.errors import MissingRequirement, UsageError
+from forensics.networks import ssl_model
 from forensics.networks.backbone import Backbone
 from forensics.requirements import Package, SafetensorsModel, model_folder
 
-FAMILIES = ("wav2vec2", "wavlm", "hubert")
-# Every layer must run in every step, nothing of the input is masked, and nothing follows the last
-# layer: what a layer-wise head does not use would only be parameters without gradients.
-_SETTINGS: dict[str, Any] = {
-    "layerdrop": 0.0,
-    "apply_spec_augment": False,
-    "mask_time_prob": 0.0,
-    "mask_feature_prob": 0.0,
-    "add_adapter": False,
-}
 _NOT_THE_NETWORK = (
     "_name_or_path",
     "architectures",
@@ -94,7 +82,7 @@ class SslConfig(_Strict):
 
 
 class SslBackbone(Backbone[SslConfig]):
-    """Any model of `FAMILIES`; its layers' raw outputs, before any final normalisation.
+    """Any model of `ssl_model.FAMILIES`; its layers' raw outputs, before any final normalisation.
 
     Raises:
         MissingRequirement: the model is not on this machine or has no safetensors, or LoRA is
@@ -106,15 +94,13 @@ class SslBackbone(Backbone[SslConfig]):
     def __init__(self, config: SslConfig):
         super().__init__()
         self.config = config
-        self.model: Any = _built(config)
+        self.model: Any = _model(config)
         built = self.model.config
         self.channels, self.depth = built.hidden_size, built.num_hidden_layers
         self.hop = math.prod(built.conv_stride)
         self._kernels = list(zip(built.conv_kernel, built.conv_stride, strict=True))
-        if built.model_type == "wavlm":
-            _use_sdpa(self.model)
         if config.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            _save_memory(self.model)
         self._asleep = _freeze(self.model, config)
         if config.lora is not None:
             self.model = _with_adapters(self.model, config.lora)
@@ -155,65 +141,19 @@ class SslBackbone(Backbone[SslConfig]):
         return {**described, "model_type": self.model.config.model_type}
 
 
-def _built(config: SslConfig) -> Any:
-    import transformers
-
-    if config.model is not None:
-        needed = SafetensorsModel(config.model, example="facebook/wav2vec2-xls-r-300m")
-        if (lacking := needed.missing()) is not None:
-            raise MissingRequirement(lacking, needed.fix())
-        model = _loaded(model_folder(config.model))
-    else:
-        assert config.transformers is not None
-        fields = dict(config.transformers)
-        kind = _known_family(fields.pop("model_type", None), "the architecture")
-        try:
-            described = transformers.AutoConfig.for_model(kind, **(fields | _SETTINGS))
-            model = transformers.AutoModel.from_config(
-                described, attn_implementation=_attention(kind)
-            )
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"transformers cannot build this {kind}: {error}") from error
-    if getattr(model.config, "do_stable_layer_norm", False):
-        model.encoder.layer_norm = nn.Identity()  # follows the last layer
-    return model
+def _model(config: SslConfig) -> Any:
+    if config.transformers is not None:
+        return ssl_model.from_fields(config.transformers)
+    needed = SafetensorsModel(config.model, example="facebook/wav2vec2-xls-r-300m")
+    if (lacking := needed.missing()) is not None:
+        raise MissingRequirement(lacking, needed.fix())
+    return ssl_model.pretrained(model_folder(config.model))
 
 
-def _loaded(folder: Path) -> Any:
-    import transformers
-
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    found = transformers.AutoConfig.from_pretrained(str(folder), **local)
-    kind = _known_family(found.model_type, str(folder))
-    for name, value in _SETTINGS.items():
-        setattr(found, name, value)
-    model, report = transformers.AutoModel.from_pretrained(
-        str(folder),
-        config=found,
-        use_safetensors=True,
-        attn_implementation=_attention(kind),
-        dtype=torch.float32,
-        output_loading_info=True,
-        **local,
-    )
-    if report["missing_keys"]:
-        raise UsageError(
-            f"{folder} lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}",
-            "name the folder of a whole model",
-        )
-    return model
-
-
-def _known_family(kind: Any, where: str) -> str:
-    if kind not in FAMILIES:
-        raise UsageError(
-            f"{where} names a {kind!r} model", f"backbones are of: {', '.join(FAMILIES)}"
-        )
-    return kind
-
-
-def _attention(kind: str) -> str:
-    return "eager" if kind == "wavlm" else "sdpa"  # see `_use_sdpa`
+def _save_memory(model: Any) -> None:
+    """Gradient checkpointing, by its name of before and since transformers 5.23."""
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def _freeze(model: Any, config: SslConfig) -> list[nn.Module]:
@@ -229,7 +169,7 @@ def _freeze(model: Any, config: SslConfig) -> list[nn.Module]:
     for module in asleep:
         module.requires_grad_(False)
     if config.freeze != "nothing":
-        model.freeze_feature_encoder()
+        model.feature_extractor._freeze_parameters()
     return asleep
 
 
@@ -239,7 +179,7 @@ def _with_adapters(model: Any, lora: Lora) -> Any:
         raise MissingRequirement(lacking, package.fix())
     from peft import LoraConfig, get_peft_model
 
-    model.freeze_feature_encoder()
+    model.feature_extractor._freeze_parameters()
     adapters = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
@@ -250,28 +190,3 @@ def _with_adapters(model: Any, lora: Lora) -> Any:
         return get_peft_model(model, adapters)
     except ValueError as error:
         raise UsageError(f"no LoRA adapters can be put on {lora.targets}: {error}") from error
-
-
-def _use_sdpa(model: nn.Module) -> None:
-    """WavLM's attention in transformers computes weights that nobody reads, and takes its
-    projections' weights past their `forward`, where adapters would not act."""
-    module: Any
-    for module in model.modules():
-        if hasattr(module, "torch_multi_head_self_attention"):
-            module.torch_multi_head_self_attention = MethodType(_wavlm_attention, module)
-
-
-def _wavlm_attention(
-    self: Any, hidden_states: Tensor, attention_mask: None, gated_position_bias: Tensor, *_: Any
-) -> tuple[Tensor, None]:
-    """(B, T, C) → (B, T, C); the gated position bias (B * heads, T, T) is added to the logits."""
-    rows, steps, width = hidden_states.shape
-    query, key, value = (
-        project(hidden_states).view(rows, steps, self.num_heads, -1).transpose(1, 2)
-        for project in (self.q_proj, self.k_proj, self.v_proj)
-    )
-    bias = gated_position_bias.view(rows, self.num_heads, steps, steps).to(query.dtype)
-    mixed = F.scaled_dot_product_attention(
-        query, key, value, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0
-    )
-    return self.out_proj(mixed.transpose(1, 2).reshape(rows, steps, width)), None
