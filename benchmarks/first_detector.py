@@ -30,7 +30,7 @@ from forensics.evaluation.grouped import grouped_eer
 from forensics.evaluation.intervals import bootstrap, clopper_pearson
 from forensics.evaluation.metrics import eer
 from forensics.progress import Progress
-from forensics.training.held_out import clips, score_clips
+from forensics.training.detector.held_out import clips, score_clips
 from forensics.verdict.detect import detect_iter
 from forensics.verdict.schema import Verdict
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from forensics.cli import audit, catalog, corpus, demo, detect, weights
+from forensics.cli import audit, catalog, corpus, demo, detect, train, weights
 from forensics.cli.console import flush_stdout, print_error
 from forensics.errors import ForensicsError, MachineError
 
@@ -24,6 +24,7 @@ app.command("build-dataset")(corpus.build_dataset)
 app.command("inspect")(corpus.inspect)
 app.command("verify")(corpus.verify)
 app.command("audit")(audit.audit)
+app.command("train")(train.train)
 app.command("import-weights")(weights.import_weights)
 app.command("list")(catalog.list_entries)
 app.add_typer(catalog.configs, name="configs")

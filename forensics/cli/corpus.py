@@ -50,7 +50,7 @@ def build_dataset(
     from forensics.corpus.describe_plan import describe, render
     from forensics.errors import UsageError
 
-    filters = _filters(where)
+    filters = where_filters(where)
     names = [name.strip() for name in systems.split(",")] if systems else None
     chosen = _settings(settings)
     if dry_run:
@@ -119,7 +119,8 @@ def verify(
         print("all shards are as they were written")
 
 
-def _filters(where: list[str] | None) -> dict[str, str]:
+def where_filters(where: list[str] | None) -> dict[str, str]:
+    """COLUMN=VALUE texts as a dict."""
     from forensics.errors import UsageError
 
     pairs = [text.partition("=") for text in where or []]

@@ -104,7 +104,16 @@ class ShardDataset(IterableDataset[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         info = get_worker_info()
-        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        return self._share(info.id, info.num_workers) if info else self.whole()
+
+    def whole(self) -> Iterator[Item]:
+        """The epoch of this rank, undivided, in a loader's worker too.
+
+        For data sets that are built on this one and divide the work themselves.
+        """
+        return self._share(0, 1)
+
+    def _share(self, worker: int, workers: int) -> Iterator[Item]:
         epoch, batches_done, batch_size = self._state.tolist()
         start, stop = _part(self._length, worker, workers)
         first = self.rank * self._length

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt, model_validator
 
 from forensics.conditions.draw import ConditionPolicy
 from forensics.draws import Range, within
-from forensics.training.losses import LossConfig
+from forensics.training.losses import CrossEntropyConfig, LossConfig
 
 
 class _Strict(BaseModel):
@@ -43,7 +43,7 @@ Sampling = Annotated[Pairs | Stream, Field(discriminator="kind")]
 class Hiding(_Strict):
     """What of a spectrogram is hidden, as SpecAugment does (Park et al., Interspeech 2019).
 
-    For networks that tell their `hiding_frames`; others see everything.
+    For networks that look at a spectrogram; others hear everything.
 
     Attributes:
         top_probability: how often all above a random frequency is hidden.
@@ -80,8 +80,6 @@ class FitConfig(_Strict):
         log_every: steps between two lines of the log.
         augment: channel conditions, drawn for each window by itself, blind to its label.
         level_db: range of the level that each window is multiplied by.
-        adapt: options for networks that can be trained in part, such as frozen layers, LoRA and
-            gradient checkpointing; what `network.adapt(**options)` takes.
     """
 
     window_samples: int = Field(default=32_000, ge=8_000)
@@ -102,11 +100,10 @@ class FitConfig(_Strict):
     evaluate_every: int = Field(default=150, ge=1)
     patience: int = Field(default=5, ge=1)
     log_every: int = Field(default=25, ge=1)
-    loss: LossConfig = LossConfig()
+    loss: LossConfig = CrossEntropyConfig()
     augment: ConditionPolicy = ConditionPolicy()
     level_db: Annotated[Range, within(-60, 20)] = (-12.0, 6.0)
     hiding: Hiding = Hiding()
-    adapt: dict[str, JsonValue] = {}
 
     @model_validator(mode="after")
     def _fits(self) -> FitConfig:
@@ -166,7 +163,8 @@ class DetectorConfig(_Strict):
 
     Attributes:
         detector: as `forensics list detectors` names it; its network is what is trained.
-        architecture: fields of its network's config.
+        architecture: fields of its network's config. Frozen layers, LoRA and gradient checkpointing
+            are among them where a network has them.
         window_samples: heard at once by the detector in use.
         seeds: one network each; the one that is best on the dev split is kept.
         limits: what the detector is known not to do, in words that go with every verdict.
@@ -177,7 +175,7 @@ class DetectorConfig(_Strict):
     detector: str
     architecture: dict[str, JsonValue] = {}
     window_samples: int = Field(default=64_600, ge=16_000)
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
     fit: FitConfig
     curriculum: CurriculumConfig | None = None
     calibrate: CalibrateConfig | None = None

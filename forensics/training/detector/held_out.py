@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from forensics import shards
+from forensics.detectors.network_detector import NetworkDetector
 from forensics.errors import MediaError
 from forensics.evaluation.metrics import auc, eer
 from forensics.media.audio import Waveform
 from forensics.shards.dataset import decode
 from forensics.shards.format import Split
 from forensics.shards.storage import Url
-from forensics.training.paired_windows import Keep
+from forensics.training.detector.windows import Keep
 from forensics.verdict.speech import SpeechConfig, Window, cut, pool
 
 Score = Callable[[np.ndarray], np.ndarray]
@@ -80,12 +84,21 @@ class CutClip:
     group: str
 
 
-def clips(corpus: Url, split: Split, keep: Keep, window_samples: int) -> Iterator[CutClip]:
-    """The clips of a split that `keep` wants and that hold enough sound to be judged."""
+def clips(
+    corpus: Url, split: Split, keep: Keep, window_samples: int, part: int = 0, parts: int = 1
+) -> Iterator[CutClip]:
+    """The clips of a split that `keep` wants and that hold enough sound to be judged.
+
+    Args:
+        part: of `parts` that the clips are dealt to in turn.
+    """
     config = SpeechConfig()
-    for item in shards.open(corpus, split, shuffle=False):
-        if not keep(item.meta.system, item.meta.group):
-            continue
+    wanted = (
+        item
+        for item in shards.open(corpus, split, shuffle=False, rank=0, world_size=1)
+        if keep(item.meta.system, item.meta.group)
+    )
+    for item in islice(wanted, part, None, parts):
         samples, rate, _ = decode(item)
         try:
             speech = cut(Waveform(samples, rate), rate, window_samples, config)
@@ -102,4 +115,19 @@ def score_clips(score: Score, chosen: Iterable[CutClip]) -> Scored:
         values.append(pool(clip.windows, raw))
         systems.append(clip.system)
         groups.append(clip.group)
-    return Scored(np.array(values), np.array(systems), np.array(groups))
+    return Scored(np.array(values, float), np.array(systems, str), np.array(groups, str))
+
+
+def scorer(network: Any, device: torch.device) -> Score:
+    """A network as a function of windows, in evaluation mode, as the detector runs it."""
+    at_once = NetworkDetector.batch[device.type]
+
+    def score(windows: np.ndarray) -> np.ndarray:
+        rows = torch.from_numpy(windows).split(at_once)
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            scores = [network.describe(part.to(device)).score for part in rows]
+        return torch.cat(scores).double().cpu().numpy()
+
+    network.eval()
+    return score

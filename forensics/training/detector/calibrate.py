@@ -1,0 +1,87 @@
+"""Calibration and thresholds from scores of systems and speakers that no fit heard."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from forensics.detectors.calibration import Calibration, Threshold
+from forensics.errors import UsageError
+from forensics.evaluation.calibration import fit_affine, fit_threshold
+from forensics.evaluation.metrics import eer
+from forensics.training.detector.config import CalibrateConfig
+from forensics.training.detector.fitted import Fitted
+from forensics.training.detector.held_out import Scored, concatenated
+
+log = logging.getLogger(__name__)
+
+_LEAST_DEV = 5  # bona fide clips by which the scores of two networks are compared
+UNHEARD = "speakers and systems that the network scored without having heard them"
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a bundle says of its scores, and the raw scores behind it."""
+
+    calibration: Calibration
+    threshold: Threshold
+    unheard: Scored
+
+
+def calibrate(
+    final: Fitted, crossed: list[Fitted], config: CalibrateConfig, corpus_name: str
+) -> Calibrated:
+    """Fit both to what the crossed fits gave to the unheard, on the final network's scale.
+
+    Thresholds are for the hardest system: for all together, one that looks real would pass far too
+    often.
+
+    Raises:
+        UsageError: too few clips, or the networks do not tell the unheard apart.
+    """
+    mapped = [_on_scale_of(final, one) for one in crossed]
+    raw = concatenated([final.dev.where(final.dev.is_bonafide), *mapped])
+    real, fake = raw.score[raw.is_bonafide], raw.score[~raw.is_bonafide]
+    calibration = fit_affine(real, fake, f"files of {corpus_name}: {UNHEARD}")
+    hardest = _hardest(raw, config.target_fnr)
+    threshold = fit_threshold(
+        calibration.llr(real),
+        calibration.llr(raw.score[raw.system == hardest]),
+        config.target_fpr,
+        config.target_fnr,
+        f"files of corpus {corpus_name}: {UNHEARD}; spoofs: the hardest such system, {hardest}",
+    )
+    error = eer(real, raw.score[raw.system == hardest]).value
+    if error > config.vouch_below_eer:
+        threshold = threshold.model_copy(update={"bonafide_below": None})
+        log.warning(
+            "%s was told apart at an EER of %.0f %%: bonafide is withheld", hardest, 100 * error
+        )
+    return Calibrated(calibration, threshold, raw)
+
+
+def _hardest(scored: Scored, target_fnr: float) -> str:
+    """The system of which that share of forgeries scores highest."""
+    return max(
+        scored.systems(),
+        key=lambda name: float(np.quantile(scored.score[scored.system == name], 1 - target_fnr)),
+    )
+
+
+def _on_scale_of(final: Fitted, fitted: Fitted) -> Scored:
+    """What a network gave to the unheard, as if the final network had given it.
+
+    Both scored the same real speech of the dev split: its mean and spread are made equal.
+    """
+    assert fitted.unheard is not None
+    own = fitted.dev.score[fitted.dev.is_bonafide]
+    wanted = final.dev.score[final.dev.is_bonafide]
+    if len(own) < _LEAST_DEV:
+        raise UsageError(
+            f"the dev split holds {len(own)} bona fide clips, at least {_LEAST_DEV} are needed",
+            "build the corpus from more recordings",
+        )
+    scale = float(wanted.std() / max(own.std(), 1e-9))
+    return fitted.unheard.mapped(scale, float(wanted.mean() - scale * own.mean()))

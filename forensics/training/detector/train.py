@@ -1,0 +1,224 @@
+"""Trains a detector on a corpus: fits, calibrates, measures, writes a weights folder.
+
+The run's folder then holds `bundle/` (the weights), `run.yaml` (the whole config), `fits/` with a
+folder and a log for each fit, `report.json`, `report.md` and `curves.png`. A run that was cut off
+goes on where its checkpoints are when it is called again. The test split is scored in the end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from forensics import shards
+from forensics.corpus.index import CorpusInfo, inspect_corpus
+from forensics.detectors.bundle import Bundle, BundleCard, Measurement
+from forensics.errors import UsageError
+from forensics.evaluation.intervals import bootstrap
+from forensics.evaluation.metrics import eer
+from forensics.shards.storage import publish
+from forensics.training.detector.calibrate import UNHEARD, Calibrated, calibrate
+from forensics.training.detector.config import DetectorConfig, FitConfig
+from forensics.training.detector.crew import fit_all
+from forensics.training.detector.curriculum import fingerprint_strengths
+from forensics.training.detector.fit import FitPlan
+from forensics.training.detector.fitted import Fitted
+from forensics.training.detector.folds import Fold, crossed_folds
+from forensics.training.detector.held_out import Scored
+from forensics.training.detector.processes import Processes
+from forensics.training.detector.report import Report, write_report
+from forensics.training.journal import alone, claim
+
+log = logging.getLogger(__name__)
+
+BUNDLE, _STRENGTHS = "bundle", "curriculum.json"
+
+
+def train(
+    config: DetectorConfig,
+    corpus: str,
+    out: Path,
+    among: Processes,
+    *,
+    workers: int = 1,
+    loaders: int = 0,
+    command: str,
+) -> Report:
+    """Fit, calibrate, measure, and write `out/bundle`; every process of a run calls it.
+
+    Args:
+        corpus: folder or URL.
+        workers: fits at a time, each in a process with one thread.
+        loaders: processes that decode and augment, for each fit and process.
+        command: how to get this again, for the record.
+
+    Raises:
+        UsageError: `out` holds a finished run or one of another config or corpus, the corpus
+            lacks what is needed, or the networks do not tell bona fide from what they never heard.
+    """
+    if not among.is_first:
+        return _train(config, corpus, out, among, workers, loaders, command)
+    with alone(out):
+        return _train(config, corpus, out, among, workers, loaders, command)
+
+
+def _train(
+    config: DetectorConfig,
+    corpus: str,
+    out: Path,
+    among: Processes,
+    workers: int,
+    loaders: int,
+    command: str,
+) -> Report:
+    info = inspect_corpus(corpus)
+    fit = with_lanes(config.fit, among.count, loaders)
+    config = config.model_copy(update={"fit": fit})
+    among.agreed(lambda: _claim(out, info, config))
+    order = among.agreed(lambda: _order(config, corpus, out))
+    plans = _plans(config, corpus, info, out, order)
+    done = fit_all(plans, among, workers, loaders)
+    finals = dict(zip(config.seeds, done, strict=False))
+    chosen = min(finals, key=lambda seed: finals[seed].dev_eer)
+    calibrated = None
+    if config.calibrate is not None:
+        crossed = done[len(config.seeds) :]
+        calibrated = calibrate(finals[chosen], crossed, config.calibrate, info.name)
+    measured = _measured(info.name, finals[chosen], calibrated, command)
+    report = Report.of(finals, chosen, calibrated, measured)
+    if among.is_first:
+        card = _card(config, plans[0], info, finals[chosen], calibrated, measured)
+        write_report(report, out)
+        Bundle.save(out / BUNDLE, card, finals[chosen].weights)
+    return report
+
+
+def with_lanes(fit: FitConfig, processes: int, loaders: int) -> FitConfig:
+    """The fit with its number of lanes settled.
+
+    Raises:
+        UsageError: they cannot share the batch, or the processes cannot share them.
+    """
+    lanes = fit.lanes
+    if lanes is None:
+        alone_each = processes * (2 if fit.sampling.kind == "pairs" else 1) * fit.accumulate
+        each = next((n for n in range(loaders, 1, -1) if fit.batch % (alone_each * n) == 0), 1)
+        lanes = processes * each
+    if lanes % processes:
+        raise UsageError(
+            f"{lanes} lanes cannot be shared by {processes} processes",
+            f"--set fit.lanes={processes * max(1, lanes // processes)}",
+        )
+    settled = fit.model_copy(update={"lanes": lanes})
+    if settled.batch % settled.smallest_batch:
+        raise UsageError(
+            f"a batch of {fit.batch} cannot be shared by {lanes} lanes and {fit.accumulate} parts",
+            f"--set fit.batch={settled.smallest_batch * -(-fit.batch // settled.smallest_batch)}",
+        )
+    return settled
+
+
+def _claim(out: Path, info: CorpusInfo, config: DetectorConfig) -> None:
+    claim(out, yaml.safe_dump({"plan": info.plan, **config.model_dump(mode="json")}))
+    if (out / BUNDLE).exists():
+        raise UsageError(f"{out} holds a finished run", "name another folder")
+
+
+def _order(config: DetectorConfig, corpus: str, out: Path) -> tuple[str, ...]:
+    """Systems from the weakest fingerprint to the strongest; () without a curriculum."""
+    if config.curriculum is None:
+        return ()
+    path = out / _STRENGTHS
+    if not path.exists():
+        found = fingerprint_strengths(
+            corpus, config.curriculum, config.window_samples, config.seeds[0]
+        )
+        publish(str(path), json.dumps(found, indent=1).encode())
+    return tuple(json.loads(path.read_text()))
+
+
+def _plans(
+    config: DetectorConfig, corpus: str, info: CorpusInfo, out: Path, order: tuple[str, ...]
+) -> list[FitPlan]:
+    """A fit of everything for each seed, and the crossed ones with the first seed."""
+    steps = config.fit.steps
+    if steps is None:
+        assert config.fit.epochs is not None
+        items = shards.open(corpus, "train", rank=0, world_size=1).total
+        steps = max(1, config.fit.epochs * items // config.fit.batch)
+    wanted = [(f"seed-{seed}", Fold("all"), seed) for seed in config.seeds]
+    if config.calibrate is not None:
+        systems = set(info.systems) - {"bonafide"}
+        for fold in crossed_folds(config.calibrate.leave_out, systems):
+            wanted.append((fold.name, fold, config.seeds[0]))
+    return [
+        FitPlan(corpus, config, fold, seed, steps, order, out / "fits" / name)
+        for name, fold, seed in wanted
+    ]
+
+
+def _measured(
+    corpus_name: str, final: Fitted, calibrated: Calibrated | None, command: str
+) -> list[Measurement]:
+    assert final.test is not None
+    on = f"{corpus_name}, test split (unheard speakers, heard systems)"
+    measured = _measurements(on, final.test, command)
+    if calibrated is not None:
+        measured += _measurements(f"{corpus_name}, {UNHEARD}", calibrated.unheard, command)
+    return measured
+
+
+def _measurements(on: str, scored: Scored, command: str) -> list[Measurement]:
+    """EERs: of all systems, with an interval over speakers, and of each."""
+    interval = bootstrap(
+        lambda real, fake: eer(real, fake).value, scored.score, scored.is_bonafide, scored.group
+    )
+    pooled = Measurement(
+        on=on,
+        metric="eer",
+        value=interval.value,
+        interval=(interval.low, interval.high),
+        command=command,
+    )
+    return [
+        pooled,
+        *(
+            Measurement(on=f"{on}: {name}", metric="eer", value=value, command=command)
+            for name, (value, _) in scored.by_system().items()
+        ),
+    ]
+
+
+def _card(
+    config: DetectorConfig,
+    plan: FitPlan,
+    info: CorpusInfo,
+    final: Fitted,
+    calibrated: Calibrated | None,
+    measured: list[Measurement],
+) -> BundleCard:
+    known: dict[str, Any] = {}
+    if calibrated is not None:
+        known = {"calibration": calibrated.calibration, "thresholds": (calibrated.threshold,)}
+    return BundleCard(
+        detector=plan.detector.name,
+        detector_version=plan.detector.version,
+        architecture=final.architecture,
+        sampling_rate=plan.detector.sampling_rate,
+        window_samples=config.window_samples,
+        measured=tuple(measured),
+        trained_on=_provenance(info),
+        limits=config.limits,
+        licence=config.licence,
+        **known,
+    )
+
+
+def _provenance(info: CorpusInfo) -> str:
+    systems = ", ".join(sorted(name for name in info.systems if name != "bonafide"))
+    licences = ", ".join(sorted(info.licences))
+    return f"corpus {info.name} (plan {info.plan[:12]}): {systems}; licences: {licences}"

@@ -1,0 +1,125 @@
+"""`forensics train`: reads a config and starts what its `task` names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from forensics.errors import UsageError
+from forensics.training.config import checked, read_settings
+
+if TYPE_CHECKING:
+    from forensics.training.detector.processes import Processes
+
+TASKS = ("detector", "vocoder")
+
+
+def run(
+    config: str,
+    out: Path,
+    *,
+    shards: str | None = None,
+    source: str | None = None,
+    where: Mapping[str, str] | None = None,
+    changes: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    device: str | None = None,
+    workers: int = 1,
+    loaders: int | None = None,
+    command: str = "forensics train",
+) -> BaseModel:
+    """Train, or go on with a training that was cut off.
+
+    Args:
+        config: a shipped config by name, or a YAML file.
+        out: folder for all that is written.
+        shards: corpus that a detector is trained on.
+        source: recordings that a vocoder is trained on; `where` chooses rows of a CSV.
+        changes: `path.to.field=VALUE` each, over the config's.
+        seeds: over the config's.
+        device: "cpu", "cuda", …; None takes CUDA where there is some.
+        workers: fits at a time.
+        loaders: processes that decode and augment; None takes none on a CPU, else what there is.
+        command: how to get this again, for the record.
+
+    Returns:
+        A detector's `Report` or a vocoder's card; its `str` is for people.
+
+    Raises:
+        UsageError: the config is wrong, or something that its task needs is not named.
+    """
+    settings = read_settings(config, changes)
+    task = settings.get("task")
+    if task == "detector":
+        return _detector(
+            settings, config, out, shards, source, seeds, device, workers, loaders, command
+        )
+    if task == "vocoder":
+        return _vocoder(settings, config, out, shards, source, where, seeds, device)
+    raise UsageError(
+        f"{config}: task is {task!r}", f"a config that trains names one of {', '.join(TASKS)}"
+    )
+
+
+def _detector(
+    settings: dict[str, Any],
+    name: str,
+    out: Path,
+    shards: str | None,
+    source: str | None,
+    seeds: Sequence[int],
+    device: str | None,
+    workers: int,
+    loaders: int | None,
+    command: str,
+) -> BaseModel:
+    from forensics.training.detector.config import DetectorConfig
+    from forensics.training.detector.processes import processes
+    from forensics.training.detector.train import train
+
+    if shards is None or source is not None:
+        raise UsageError(
+            "a detector is trained on a corpus", "name it with --shards, and leave out --source"
+        )
+    if seeds:
+        settings["seeds"] = list(seeds)
+    config = checked(DetectorConfig, settings, name)
+    with processes(device) as among:
+        used = _loaders(among) if loaders is None else loaders
+        return train(config, shards, out, among, workers=workers, loaders=used, command=command)
+
+
+def _loaders(among: Processes) -> int:
+    if among.device.type == "cpu":
+        return 0  # the cores are busy with the network
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return min(8, (os.cpu_count() or 1) // local)
+
+
+def _vocoder(
+    settings: dict[str, Any],
+    name: str,
+    out: Path,
+    shards: str | None,
+    source: str | None,
+    where: Mapping[str, str] | None,
+    seeds: Sequence[int],
+    device: str | None,
+) -> BaseModel:
+    from forensics.training.vocoder.config import VocoderConfig
+    from forensics.training.vocoder.loop import train
+
+    if source is None or shards is not None:
+        raise UsageError(
+            "a vocoder is trained on recordings", "name them with --source, and leave out --shards"
+        )
+    if len(seeds) > 1:
+        raise UsageError("a vocoder is trained with one seed", "name one")
+    if seeds:
+        settings["seed"] = seeds[0]
+    config = checked(VocoderConfig, settings, name)
+    return train(config, source, out, dict(where) if where else None, device or "cpu")
