@@ -55,7 +55,8 @@ def clustered_share(
     """Interval of a share of trials that are alike within groups (Korn and Graubard, 1998).
 
     The exact interval of as many independent trials as would give the share the variance that it
-    has between groups; with no hits, or hits only, as many trials as there are groups.
+    has between groups; with no hits, or hits only, as many trials as there are groups. Of trials
+    that are all in one group nothing is known: they count as independent.
 
     Args:
         hits: bool (N,); groups: (N,), names.
@@ -69,7 +70,9 @@ def clustered_share(
     share = float(hits.mean())
     _, index, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     count = len(sizes)
-    if share in (0.0, 1.0) or count == 1:
+    if count == 1:
+        trials = float(len(hits))
+    elif share in (0.0, 1.0):
         trials = float(count)
     else:
         excess = np.bincount(index, hits) - share * sizes
