@@ -9,19 +9,27 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forensics.detectors import pickle_worker
 from forensics.detectors.bundle import Bundle, BundleCard
+from forensics.detectors.fairseq_names import renamed
+from forensics.detectors.network_detector import NetworkDetector
 from forensics.detectors.speech.aasist import AasistDetector, AasistLDetector
+from forensics.detectors.speech.layered import HierConDetector, SlsDetector
 from forensics.errors import MediaError, UsageError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
-FAMILIES: dict[str, tuple[type[AasistDetector], ...]] = {
+# Detectors of one family differ in size; ON_FAIRSEQ ones stand on a backbone of any size.
+FAMILIES: dict[str, tuple[type[NetworkDetector], ...]] = {
     "aasist": (AasistDetector, AasistLDetector),
+    "hiercon": (HierConDetector,),
+    "sls": (SlsDetector,),
 }
+ON_FAIRSEQ = ("hiercon", "sls")
 MAX_BYTES = 8 << 30
 TIMEOUT_S = 300
 LISTED = 12
@@ -48,20 +56,39 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Imported:
-    """The new bundle, and how many keys of the checkpoint it took: all of them."""
+    """The new bundle.
+
+    Attributes:
+        keys: of the checkpoint that the bundle took.
+        left_out: keys that detection has no use for, such as parts of a backbone's pretraining.
+    """
 
     bundle: Bundle
     keys: int
+    left_out: tuple[str, ...] = ()
 
 
-def import_checkpoint(family: str, source: Path, folder: Path) -> Imported:
+@dataclass(frozen=True)
+class _Candidate:
+    """A network that a checkpoint may be for, and the checkpoint under that network's names."""
+
+    detector: type[NetworkDetector]
+    architecture: dict[str, Any] | None
+    tensors: dict[str, torch.Tensor]
+    left_out: tuple[str, ...] = ()
+
+
+def import_checkpoint(
+    family: str, source: Path, folder: Path, heads: int | None = None
+) -> Imported:
     """Convert a state dict to `folder`; which size of the family it is follows from its shapes.
 
     The file is opened in a separate process that unpickles tensors only, under limits. The new
     bundle has no calibration.
 
     Args:
-        family: "aasist".
+        family: "aasist", or "hiercon" and "sls" on a fairseq wav2vec 2.0.
+        heads: of the backbone's attention, which shapes do not show; None for published sizes.
 
     Raises:
         UsageError: an unknown family, a file that is more than a state dict of tensors or does not
@@ -74,23 +101,25 @@ def import_checkpoint(family: str, source: Path, folder: Path) -> Imported:
         raise MediaError("not_found", f"{source}: no such file", "check the path")
     if source.stat().st_size > MAX_BYTES:
         raise MediaError("too_large", f"{source} is larger than {MAX_BYTES} bytes", "not weights?")
+    from forensics.networks.export import exported
+
     tensors = _converted(source)
-    detector = _matching(family, source, tensors)
+    chosen, network = _matching(family, source, _candidates(family, tensors, heads))
     with source.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     unknown = Origin(f"unknown ({source.name}, SHA-256 {sha256})", "unknown")
     origin = PUBLISHED.get(sha256, unknown)
-    network = detector.network()
     card = BundleCard(
-        detector=detector.name,
-        detector_version=detector.version,
-        architecture=network.config.model_dump(mode="json"),
-        sampling_rate=detector.sampling_rate,
-        window_samples=detector.window_samples,
+        detector=chosen.detector.name,
+        detector_version=chosen.detector.version,
+        architecture=exported(network)[0],
+        sampling_rate=chosen.detector.sampling_rate,
+        window_samples=chosen.detector.window_samples,
         trained_on=origin.trained_on,
         licence=origin.licence,
     )
-    return Imported(Bundle.save(folder, card, tensors), len(tensors))
+    bundle = Bundle.save(folder, card, chosen.tensors)
+    return Imported(bundle, len(chosen.tensors), chosen.left_out)
 
 
 def _converted(source: Path) -> dict[str, torch.Tensor]:
@@ -130,16 +159,30 @@ def _refused(source: Path, why: str) -> UsageError:
     )
 
 
-def _matching(family: str, source: Path, tensors: dict[str, torch.Tensor]) -> type[AasistDetector]:
-    """The member of the family whose every key and shape the checkpoint has, and no other."""
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+def _candidates(
+    family: str, tensors: dict[str, torch.Tensor], heads: int | None
+) -> list[_Candidate]:
+    if family not in ON_FAIRSEQ:
+        return [_Candidate(detector, None, tensors) for detector in FAMILIES[family]]
+    ours = renamed(family, tensors, heads)
+    (detector,) = FAMILIES[family]
+    return [_Candidate(detector, ours.architecture, ours.tensors, ours.left_out)]
+
+
+def _matching(
+    family: str, source: Path, candidates: list[_Candidate]
+) -> tuple[_Candidate, nn.Module]:
+    """The candidate whose network has every key and shape of the checkpoint, and no other."""
     differences: list[list[str]] = []
-    for detector in FAMILIES[family]:
-        state = detector.network().state_dict()
-        wrong = _differences({name: tuple(t.shape) for name, t in state.items()}, found)
+    for candidate in candidates:
+        network = candidate.detector.network(candidate.architecture)
+        found = {name: tuple(tensor.shape) for name, tensor in candidate.tensors.items()}
+        wrong = _differences(
+            {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}, found
+        )
         if not wrong:
-            return detector
-        differences.append([f"nearest is {detector.name}", *wrong])
+            return candidate, network
+        differences.append([f"nearest is {candidate.detector.name}", *wrong])
     nearest, *wrong = min(differences, key=len)
     more = f", and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
     raise UsageError(
