@@ -5,18 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from forensics.detectors.base import SpeechDetector
+from forensics.detectors.base import Explanation, SpeechDetector
 from forensics.detectors.bundle import Bundle
 from forensics.errors import CorpusError, MissingRequirement, UsageError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from forensics.networks.explained import Explained
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -79,6 +81,29 @@ class NetworkDetector(SpeechDetector):
             outputs = [self._network(batch.to(self._device)).double().cpu() for batch in batches]
         return self.bonafide_scores(torch.cat(outputs)).numpy()
 
+    def explain(self, window: np.ndarray) -> Explanation | None:
+        """What the network attended to, where it can tell; None for networks that cannot.
+
+        Args:
+            window: float32 (window_samples,), as `score` takes them.
+        """
+        import torch
+
+        explain = getattr(self._network, "explain", None)
+        if explain is None:
+            return None
+        row = torch.from_numpy(np.ascontiguousarray(window, np.float32)).unsqueeze(0)
+        with torch.inference_mode():
+            found: Explained = explain(row.to(self._device))
+        time = _first_row(found.time)
+        return Explanation(
+            seconds_per_step=len(window) / self.sampling_rate / len(time),
+            time=time,
+            layers=_first_row(found.layers),
+            layer_groups=_first_row(found.layer_groups),
+            attention=_first_row(found.attention),
+        )
+
     @classmethod
     def _available(cls, device: str) -> torch.device:
         import torch
@@ -92,6 +117,14 @@ class NetworkDetector(SpeechDetector):
         if wanted.type == "cuda" and not torch.cuda.is_available():
             raise MissingRequirement("torch finds no CUDA device", "use the device cpu")
         return wanted
+
+
+@overload
+def _first_row(rows: torch.Tensor) -> np.ndarray: ...
+@overload
+def _first_row(rows: torch.Tensor | None) -> np.ndarray | None: ...
+def _first_row(rows: torch.Tensor | None) -> np.ndarray | None:
+    return None if rows is None else rows[0].float().cpu().numpy()
 
 
 def checked_architecture(config: type[C], architecture: Mapping[str, Any], name: str) -> C:
