@@ -7,6 +7,7 @@ The public API, loaded when first used:
     forensics.build_dataset("audeter", "speech/", "corpus/", workers=2)
     forensics.shards.open("corpus/", split="train")     → samples for a training script
     forensics.audit("corpus/")                          → what leaks the labels
+    forensics.evaluate(shards="corpus/")                → how well a detector does, with intervals
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from forensics import shards as shards
     from forensics.auditing.run import audit as audit
     from forensics.corpus.build import build_dataset as build_dataset
+    from forensics.evaluation.run import evaluate as evaluate
     from forensics.verdict.detect import detect as detect
     from forensics.verdict.detect import detect_iter as detect_iter
     from forensics.verdict.loading import load_detector as load_detector
@@ -28,6 +30,7 @@ _API = {
     "build_dataset": "forensics.corpus.build:build_dataset",
     "detect": "forensics.verdict.detect:detect",
     "detect_iter": "forensics.verdict.detect:detect_iter",
+    "evaluate": "forensics.evaluation.run:evaluate",
     "load_detector": "forensics.verdict.loading:load_detector",
     "shards": "forensics.shards",
     "Verdict": "forensics.verdict.schema:Verdict",
@@ -39,6 +42,7 @@ __all__ = [
     "build_dataset",
     "detect",
     "detect_iter",
+    "evaluate",
     "load_detector",
     "shards",
 ]

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from forensics.cli import audit, catalog, corpus, demo, detect, train, weights
+from forensics.cli import audit, catalog, corpus, demo, detect, evaluate, train, weights
 from forensics.cli.console import flush_stdout, print_error
 from forensics.errors import ForensicsError, MachineError
 
@@ -25,6 +25,7 @@ app.command("inspect")(corpus.inspect)
 app.command("verify")(corpus.verify)
 app.command("audit")(audit.audit)
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.command("import-weights")(weights.import_weights)
 app.command("list")(catalog.list_entries)
 app.add_typer(catalog.configs, name="configs")
