@@ -35,3 +35,33 @@ def build(root: Path, voices: int = 20) -> str:
     (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     build_dataset(str(root / "recipe.yaml"), root / "voices.csv", root / "corpus")
     return str(root / "corpus")
+
+
+def tiny_settings(**fit) -> dict:
+    """A config of a few steps of a small network, with everything that is drawn switched on."""
+    return {
+        "task": "detector",
+        "detector": "spectral-cnn",
+        "architecture": {"bands": 32, "channels": [4, 4, 8, 8], "embedding": 8},
+        "window_samples": 16_000,
+        "seeds": [1],
+        "fit": {
+            "steps": 12,
+            "evaluate_every": 6,
+            "log_every": 1,
+            "batch": 8,
+            "learning_rate": 0.01,
+            "window_samples": 8000,
+            "warmup": 2,
+            "sampling": {"kind": "pairs", "pool": 4, "draws_per_family": 3},
+            "augment": {"probability": 0.5, "choose": [{"use": "rawboost"}]},
+            **fit,
+        },
+    }
+
+
+def written(folder: Path, settings: dict) -> str:
+    """The path of a config file with these settings."""
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return str(path)

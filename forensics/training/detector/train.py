@@ -78,9 +78,14 @@ def _train(
     info = inspect_corpus(corpus)
     fit = with_lanes(config.fit, among.count, loaders)
     config = config.model_copy(update={"fit": fit})
+    folds = _folds(config, info)
     among.agreed(lambda: _claim(out, info, config))
     order = among.agreed(lambda: _order(config, corpus, out))
-    plans = _plans(config, corpus, info, out, order)
+    steps = _steps(config.fit, corpus)
+    plans = [
+        FitPlan(corpus, config, fold, seed, steps, order, out / "fits" / name)
+        for name, fold, seed in folds
+    ]
     done = fit_all(plans, among, workers, loaders)
     finals = dict(zip(config.seeds, done, strict=False))
     chosen = min(finals, key=lambda seed: finals[seed].dev_eer)
@@ -141,24 +146,22 @@ def _order(config: DetectorConfig, corpus: str, out: Path) -> tuple[str, ...]:
     return tuple(json.loads(path.read_text()))
 
 
-def _plans(
-    config: DetectorConfig, corpus: str, info: CorpusInfo, out: Path, order: tuple[str, ...]
-) -> list[FitPlan]:
-    """A fit of everything for each seed, and the crossed ones with the first seed."""
-    steps = config.fit.steps
-    if steps is None:
-        assert config.fit.epochs is not None
-        items = shards.open(corpus, "train", rank=0, world_size=1).total
-        steps = max(1, config.fit.epochs * items // config.fit.batch)
-    wanted = [(f"seed-{seed}", Fold("all"), seed) for seed in config.seeds]
-    if config.calibrate is not None:
-        systems = set(info.systems) - {"bonafide"}
-        for fold in crossed_folds(config.calibrate.leave_out, systems):
-            wanted.append((fold.name, fold, config.seeds[0]))
-    return [
-        FitPlan(corpus, config, fold, seed, steps, order, out / "fits" / name)
-        for name, fold, seed in wanted
-    ]
+def _folds(config: DetectorConfig, info: CorpusInfo) -> list[tuple[str, Fold, int]]:
+    """Name, fold and seed: a fit of everything for each seed, the crossed ones with the first."""
+    folds = [(f"seed-{seed}", Fold("all"), seed) for seed in config.seeds]
+    if config.calibrate is None:
+        return folds
+    crossed = crossed_folds(config.calibrate.leave_out, set(info.systems) - {"bonafide"})
+    return [*folds, *((fold.name, fold, config.seeds[0]) for fold in crossed)]
+
+
+def _steps(fit: FitConfig, corpus: str) -> int:
+    """An epoch is the whole training split, whatever a fit leaves out of it."""
+    if fit.steps is not None:
+        return fit.steps
+    assert fit.epochs is not None
+    items = shards.open(corpus, "train", rank=0, world_size=1).total
+    return max(1, fit.epochs * items // fit.batch)
 
 
 def _measured(
