@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from forensics.errors import UsageError
-from forensics.evaluation.intervals import bootstrap, clopper_pearson
+from forensics.evaluation.intervals import (
+    bootstrap,
+    clopper_pearson,
+    clustered_share,
+    resampled,
+)
 from forensics.evaluation.metrics import eer
 
 
@@ -77,3 +82,44 @@ def test_a_thousand_resamples_of_twenty_thousand_scores_take_seconds():
     start = time.process_time()
     bootstrap(eer_value, values, is_bonafide, rng.integers(0, 300, 20_000), replicates=1000)
     assert time.process_time() - start < 15
+
+
+def test_a_share_of_clustered_trials_counts_clusters_not_trials():
+    # 10 speakers with 10 clips each, all alike within a speaker: 10 speakers' worth of evidence
+    hits = np.repeat([True] * 3 + [False] * 7, 10)
+    speakers = np.repeat(np.arange(10), 10)
+    assert clustered_share(hits, speakers) == pytest.approx(clopper_pearson(2.7, 9))
+    # the variance between single clips is p (1 - p) / (n - 1): 99 trials' worth
+    assert clustered_share(hits, np.arange(100)) == pytest.approx(clopper_pearson(29.7, 99))
+    assert clustered_share(np.zeros(100, bool), speakers) == clopper_pearson(0, 10)
+    assert clustered_share(np.zeros(5, bool), np.zeros(5)) == clopper_pearson(0, 5)
+    # groups that agree more than chance would have it are not worth more than their trials
+    even = np.tile([True, False], 10)
+    assert clustered_share(even, np.repeat(np.arange(10), 2)) == clopper_pearson(10, 20)
+    with pytest.raises(UsageError, match="no trials"):
+        clustered_share(np.array([], bool), np.array([]))
+
+
+def test_the_clustered_interval_covers_the_truth_where_the_plain_one_does_not():
+    rng = np.random.default_rng(7)
+    plain = clustered = 0
+    for _ in range(200):
+        rates = rng.beta(1, 4, 30)  # mean 0.2; every speaker has an error rate of its own
+        hits = rng.random((30, 20)) < rates[:, None]
+        low, high = clustered_share(hits.ravel(), np.repeat(np.arange(30), 20))
+        clustered += low <= 0.2 <= high
+        low, high = clopper_pearson(int(hits.sum()), hits.size)
+        plain += low <= 0.2 <= high
+    assert plain < 160 and clustered >= 184
+
+
+def test_resamples_of_two_detectors_are_paired():
+    values, is_bonafide, names = clustered(np.random.default_rng(3), groups=12, size=8)
+
+    def mean_gap(bonafide, spoof):
+        return (bonafide.mean() - spoof.mean(), 1.0)
+
+    one = resampled(mean_gap, values, is_bonafide, names, 40)
+    other = resampled(mean_gap, 3 * values, is_bonafide, names, 40)
+    assert one.shape == (40, 2) and one[:, 0].std() > 0.01
+    assert other[:, 0] == pytest.approx(3 * one[:, 0])
