@@ -14,8 +14,10 @@ from forensics.networks.layered import LayeredConfig, LayeredNetwork, build_outp
 
 
 class MeanPoolConfig(LayeredConfig):
-    """Attributes:
-    dropout: before the output, in training.
+    """What the head is built from.
+
+    Attributes:
+        dropout: before the output, in training.
     """
 
     dropout: float = Field(default=0.1, ge=0, lt=1)
