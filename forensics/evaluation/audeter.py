@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from forensics.errors import UsageError
-from forensics.evaluation.clips import BONAFIDE, Clip, ClipSet, Media, clip_set
+from forensics.evaluation.clips import BONAFIDE, Clip, ClipSet, Media, clip_set, within
 from forensics.progress import Progress
 from forensics.shards.reader import ForeignMember, read_foreign_shard
 
@@ -59,7 +59,7 @@ def read_audeter(folder: Path) -> ClipSet:
 
     def read(wanted: Sequence[int]) -> Iterator[tuple[int, Media]]:
         for tar, first, places in shards:
-            mine = {place for place in wanted if first <= place < first + len(places)}
+            mine = set(within(wanted, first, len(places)))
             if mine:
                 for key, member in _recordings(tar):
                     if places.get(key) in mine:

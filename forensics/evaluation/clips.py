@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,11 @@ def clip_set(
     return ClipSet(name, clips, read, tuple(notes))
 
 
+def within(wanted: Sequence[int], first: int, count: int) -> Sequence[int]:
+    """Of ascending places those from `first` on, `count` at most: what one shard holds of them."""
+    return wanted[bisect_left(wanted, first) : bisect_left(wanted, first + count)]
+
+
 def from_shards(corpus: storage.Url, columns: Mapping[str, str] | None = None) -> ClipSet:
     """The speech of a corpus that `build-dataset` wrote: a folder or URL that holds `shards/`.
 
@@ -145,7 +151,7 @@ def from_shards(corpus: storage.Url, columns: Mapping[str, str] | None = None) -
 
     def read(wanted: Sequence[int]) -> Iterator[tuple[int, Media]]:
         for name, (first, count, ordinals) in places.items():
-            mine = [place for place in wanted if first <= place < first + len(ordinals)]
+            mine = within(wanted, first, len(ordinals))
             if not mine:
                 continue
             url = storage.tar_url(folder, name)

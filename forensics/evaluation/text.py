@@ -94,7 +94,7 @@ def _detector(detector: DetectorFigures) -> list[str]:
     clean = detector.conditions[0]
     for figure, name in NAMES.items():
         lines.append(f"  {name:27} {estimate(figure, getattr(clean, figure))}")
-        if figure == "eer_within_source" and detector.sources:
+        if figure == "eer_within_source" and clean.eer_within_source.value is not None:
             lines[-1] += f" {sources_note(detector)}"
     if detector.threshold is None:
         lines.append("  answers                     no shipped threshold: all uncertain")
