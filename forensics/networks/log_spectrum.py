@@ -77,3 +77,26 @@ def band_matrix(config: SpectrumConfig) -> Tensor:
     rise = 1 - (bins - tips.unsqueeze(1)).abs() / max(width, config.sampling_rate / config.n_fft)
     weights = rise.clamp(min=0)
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def any_in_step(active: Tensor, steps: int) -> Tensor:
+    """bool (B, frames) → bool (B, steps): whether any frame of a step is active."""
+    return active.to(torch.float32) @ _members(active, steps).T > 0
+
+
+def mean_in_step(values: Tensor, steps: int) -> Tensor:
+    """float32 (B, frames) → (B, steps): mean of the frames of a step."""
+    members = _members(values, steps)
+    return values @ members.T / members.sum(dim=1)
+
+
+def _members(frames_of: Tensor, steps: int) -> Tensor:
+    """float32 (steps, frames): 1 where a frame is of a step.
+
+    As in adaptive pooling, which is written as a product because ONNX has no operator for it.
+    """
+    frames = frames_of.shape[1]
+    step = torch.arange(steps, device=frames_of.device).unsqueeze(1)
+    frame = torch.arange(frames, device=frames_of.device)
+    first, end = (step * frames) // steps, -((-(step + 1) * frames) // steps)
+    return ((frame >= first) & (frame < end)).to(torch.float32)

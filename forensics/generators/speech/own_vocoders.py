@@ -35,9 +35,13 @@ class OwnVocoderParams(TorchParams):
             deviation in frames, and a third of it in bands; one value is drawn per item. The
             acoustic models of TTS give spectrograms smoother than those of recordings (Ren et
             al., "Revisiting over-smoothness in text to speech", ACL 2022).
+        share: how far the levels of the spectrum are the vocoder's, from 0 for the recording's to
+            1; the phase is the vocoder's in any case. One value is drawn per item. Less than 1
+            stands for a larger vocoder, trained for longer, whose levels are nearer.
     """
 
     smoothing: Annotated[Range, within(0.0, 10.0)] = (0.0, 0.0)
+    share: Annotated[Range, within(0.0, 1.0)] = (1.0, 1.0)
 
 
 class OwnVocoder(TorchGenerator[OwnVocoderParams]):
@@ -75,19 +79,36 @@ class OwnVocoder(TorchGenerator[OwnVocoderParams]):
 
     def forge(self, request: SpeechRequest) -> tuple[Any, int, dict[str, Any]]:
         rate = self._mel_config.sampling_rate
-        smoothing = uniform(np.random.default_rng(request.seed), self.params.smoothing)
+        rng = np.random.default_rng(request.seed)
+        smoothing, share = uniform(rng, self.params.smoothing), uniform(rng, self.params.share)
         samples = resynthesised(
-            request, rate, int(_SHORTEST_S * rate), lambda x: self._copy(x, smoothing)
+            request, rate, int(_SHORTEST_S * rate), lambda x: self._copy(x, smoothing, share)
         )
-        return samples, rate, {"smoothing": round(smoothing, 3)}
+        return samples, rate, {"smoothing": round(smoothing, 3), "share": round(share, 3)}
 
-    def _copy(self, samples: np.ndarray, smoothing: float) -> Any:
+    def _copy(self, samples: np.ndarray, smoothing: float, share: float) -> Any:
         import torch
 
         hop = self._mel_config.hop
-        padded = np.pad(samples, (0, -len(samples) % hop))
-        mel = self._mel(torch.from_numpy(padded)[None].to(self.params.device))
-        return self._network(blurred(mel, smoothing))[0]
+        padded = torch.from_numpy(np.pad(samples, (0, -len(samples) % hop)))
+        recording = padded[None].to(self.params.device)
+        made = self._network(blurred(self._mel(recording), smoothing))
+        return between(recording, made, self._mel_config.n_fft, share)[0]
+
+
+def between(recording: Any, made: Any, n_fft: int, share: float) -> Any:
+    """Samples (B, T) whose levels lie between those of two signals and whose phase is `made`'s."""
+    import torch
+
+    if share >= 1:
+        return made
+    window = torch.hann_window(n_fft, device=made.device)
+    settings = {"n_fft": n_fft, "hop_length": n_fft // 4, "window": window}
+    theirs, ours = (
+        torch.stft(samples, **settings, return_complex=True) for samples in (recording, made)
+    )
+    gain = ((theirs.abs() + 1e-6) / (ours.abs() + 1e-6)) ** (1 - share)
+    return torch.istft(ours * gain, **settings, length=made.shape[1])
 
 
 def blurred(mel: Any, frames: float) -> Any:
