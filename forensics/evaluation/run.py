@@ -15,12 +15,12 @@ import numpy as np
 from forensics.detectors.calibration import Calibration, Threshold
 from forensics.errors import UsageError
 from forensics.evaluation import figures
-from forensics.evaluation.audeter import is_audeter, read_audeter
-from forensics.evaluation.clips import ClipSet, from_shards
+from forensics.evaluation.clips import ClipSet
 from forensics.evaluation.contenders import Contender, Named, contenders
 from forensics.evaluation.figures import Draws
 from forensics.evaluation.intervals import LEVEL
-from forensics.evaluation.protocols import Format, read_protocol
+from forensics.evaluation.material import PathLike, open_clips
+from forensics.evaluation.protocols import Format
 from forensics.evaluation.report import (
     DetectorFigures,
     Difference,
@@ -33,13 +33,9 @@ from forensics.evaluation.scored import ScoredSet
 from forensics.evaluation.scoring import score_clips
 from forensics.evaluation.sweep import CLEAN, checked_conditions, fingerprint
 from forensics.progress import Progress
-from forensics.verdict.decision import calibrated
 from forensics.verdict.loading import DEFAULT_DETECTOR
 
 LOG = "scores.jsonl"
-ALL_SPLITS = "all"
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ def evaluate(
         CorpusError: damaged shards or weights.
     """
     started = time.perf_counter()
-    clips = _material(shards, protocol, audio, layout, columns or {}, where or {}, split)
+    clips = open_clips(shards, protocol, audio, layout, columns or {}, where or {}, split)
     wanted = checked_conditions(conditions)
     if scores_from:
         if len(wanted) > 1:
@@ -137,38 +133,6 @@ def evaluate(
         failed = [NotJudged(**vars(one)) for one in raw.unjudged]
         notes = []
     return _measured(clips, judges, wanted, failed, notes, replicates, seed, started)
-
-
-def _material(
-    shards: PathLike | None,
-    protocol: PathLike | None,
-    audio: PathLike | None,
-    layout: Format | None,
-    columns: Mapping[str, str],
-    where: Mapping[str, str],
-    split: str | None,
-) -> ClipSet:
-    if (shards is None) == (protocol is None):
-        raise UsageError("name one of shards and protocol", "--shards corpus/ or --protocol FILE")
-    if shards is not None:
-        if audio or layout or where:
-            raise UsageError("shards need no audio, format or where", "they go with --protocol")
-        clips, split = from_shards(os.fspath(shards), columns), split or "test"
-    else:
-        path = Path(os.fspath(protocol)) if protocol is not None else Path()
-        if layout == "audeter" or (layout is None and path.is_dir() and is_audeter(path)):
-            if columns or where or audio:
-                raise UsageError("AUDETER's folders have no columns", "leave those options out")
-            clips = read_audeter(path)
-        elif path.is_dir():
-            raise UsageError(f"{path} is a folder, not a protocol", "name the file in it")
-        else:
-            clips = read_protocol(path, _path(audio), layout, columns, where)
-    if split is None or split == ALL_SPLITS:
-        return clips
-    if all(clip.split is None for clip in clips.clips):
-        raise UsageError(f"{clips.name} states no splits", "leave --split out")
-    return clips.of_split(split)
 
 
 def _from_files(
@@ -213,10 +177,9 @@ def _judge(
         threshold=bundle.thresholds[0] if bundle.thresholds else None,
         is_llr=calibration is not None,
         scores={
-            condition: np.array(
-                [calibrated(float(one), calibration) for one in raw[contender.label, condition]]
-            )
+            condition: values if calibration is None else calibration.llr(values)
             for condition in conditions
+            for values in [raw[contender.label, condition]]
         },
     )
 
