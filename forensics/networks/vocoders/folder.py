@@ -55,6 +55,19 @@ class VocoderCard(BaseModel):
     licence: str
     quality: VocoderQuality | None
 
+    def __str__(self) -> str:
+        lines = [f"{self.network.family} vocoder, {self.steps} steps on {self.trained_on}"]
+        if self.quality:
+            found = self.quality
+            lines += [
+                f"held out: {found.clips} recordings of {found.speakers} speakers",
+                f"  mel distance            {found.mel_distance:.3f}"
+                f"  (Griffin-Lim {found.griffinlim_mel_distance:.3f})",
+                f"  log-spectral distance   {found.log_spectral_distance_db:.2f} dB"
+                f"  (Griffin-Lim {found.griffinlim_log_spectral_distance_db:.2f} dB)",
+            ]
+        return "\n".join(lines)
+
 
 def save_vocoder(
     folder: Path,
