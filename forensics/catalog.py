@@ -23,6 +23,7 @@ _PACKAGES = (
     ("librosa", "librosa", True, "pip install librosa"),
     ("cv2", "opencv-python-headless", True, "pip install opencv-python-headless"),
     ("webdataset", "webdataset", True, "pip install webdataset"),
+    ("onnxruntime", "onnxruntime", True, "pip install onnxruntime"),
     ("soundfile", "soundfile", True, "pip install soundfile"),
     ("espeakng_loader", "espeakng-loader", True, "pip install espeakng-loader"),
     ("pyworld", "pyworld", False, "pip install 'forensics[world]' (needs a C++ compiler)"),
@@ -30,6 +31,7 @@ _PACKAGES = (
     ("ai_edge_litert", "ai-edge-litert", False, "pip install 'forensics[lyra]'"),
     ("piper", "piper-tts", False, "pip install 'forensics[piper]'"),
     ("av", "av", False, "pip install 'forensics[av]'"),
+    ("onnxscript", "onnxscript", False, "pip install 'forensics[onnx]'"),
     ("ray", "ray", False, "pip install 'forensics[ray]'"),
 )
 

@@ -1,4 +1,4 @@
-"""`forensics import-weights`: the only command that opens a pickle, in a process of its own."""
+"""`forensics import-weights` and `export-onnx`: weights folders from and to other formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def import_weights(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Convert a published checkpoint to a weights folder (safetensors, pinned by SHA-256)."""
+    """Convert a published checkpoint to a weights folder (safetensors, pinned by SHA-256).
+
+    The only command that opens a pickle, in a process of its own.
+    """
     from forensics.detectors.importing import import_checkpoint
 
     done = import_checkpoint(family, checkpoint, out, heads)
@@ -48,3 +51,30 @@ def import_weights(
     print(
         f"use: forensics detect --detector {config.detector} --weights {shlex.quote(str(out))} FILE"
     )
+
+
+def export_onnx(
+    folder: Annotated[Path, typer.Argument(help="Weights folder; the graph is written into it.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Write a detector as an ONNX graph, which detection on a CPU then runs without torch."""
+    from forensics.detectors.onnx_export import export_onnx as export
+
+    done = export(folder)
+    config = done.bundle.config
+    if json:
+        print_json(
+            {
+                "detector": config.detector,
+                "folder": str(folder),
+                "onnx_sha256": config.onnx_sha256,
+                "outputs": list(done.outputs),
+                "size_bytes": done.size_bytes,
+                "windows_compared": done.windows,
+                "max_difference": done.max_difference,
+            }
+        )
+        return
+    print(f"{config.detector}: {folder / 'model.onnx'}, {done.size_bytes / 1e6:.2f} MB")
+    print(f"gives {', '.join(done.outputs)}")
+    print(f"differs from torch by at most {done.max_difference:.2g} on {done.windows} windows")

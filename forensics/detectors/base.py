@@ -43,6 +43,7 @@ class SpeechDetector(ABC):
         sampling_rate: of the samples that `score` takes, Hz.
         window_samples: length of one window; shorter clips are tiled to it by the caller.
         bundle: where the weights come from: their hash, calibration and thresholds.
+        runtime: what computes the scores, in words.
     """
 
     name: ClassVar[str]
@@ -53,14 +54,18 @@ class SpeechDetector(ABC):
     sampling_rate: int = 16_000
     window_samples: int = 64_600
     bundle: Bundle
+    runtime: str = "unknown"
 
     @classmethod
     @abstractmethod
-    def from_folder(cls, folder: Path, device: str = "cpu") -> SpeechDetector:
+    def from_folder(
+        cls, folder: Path, device: str = "cpu", threads: int | None = None
+    ) -> SpeechDetector:
         """Load `config.json` and `model.safetensors`, checked against the pinned SHA-256.
 
         Args:
             device: where to compute, e.g. "cuda".
+            threads: CPU threads to compute with; None for what is usual there.
 
         Raises:
             MissingRequirement: there are no weights there, or no such device.
@@ -78,6 +83,10 @@ class SpeechDetector(ABC):
     def explain(self, window: np.ndarray) -> Explanation | None:
         """What the detector looks at in float32 (window_samples,); None where it cannot tell."""
         return None
+
+    def examine(self, windows: np.ndarray) -> tuple[np.ndarray, list[Explanation | None]]:
+        """`score`, and what it can explain of each window at no further cost, else None."""
+        return self.score(windows), [None] * len(windows)
 
 
 DETECTORS: Registry[SpeechDetector] = Registry(

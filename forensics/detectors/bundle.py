@@ -1,5 +1,7 @@
 """A weights folder: `config.json` and `model.safetensors`, tied together by a SHA-256.
 
+Beside them there may be `model.onnx`, the same network as a graph; the config pins it too.
+
 Pickle never enters here: published `.pth` files come in through `forensics import-weights`.
 """
 
@@ -20,7 +22,7 @@ from forensics.errors import CorpusError, MachineError, MissingRequirement, Usag
 if TYPE_CHECKING:
     import torch
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, ONNX = "config.json", "model.safetensors", "model.onnx"
 PICKLES = frozenset({".pth", ".pt", ".bin", ".pkl", ".ckpt"})
 
 
@@ -79,10 +81,23 @@ class BundleCard(_Frozen):
 
 
 class BundleConfig(BundleCard):
-    """The content of `config.json`."""
+    """The content of `config.json`.
+
+    Attributes:
+        onnx_sha256: of `model.onnx`, the network with these weights; None: there is none.
+        onnx_max_difference: how far its outputs lay from those of torch when it was written.
+    """
 
     format: Literal[1] = 1
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    onnx_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    onnx_max_difference: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _graphs_were_compared(self) -> BundleConfig:
+        if (self.onnx_sha256 is None) != (self.onnx_max_difference is None):
+            raise ValueError("a graph is pinned with its distance from torch, or not at all")
+        return self
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,10 @@ class Bundle:
     @property
     def weights_sha256(self) -> str:
         return self.config.weights_sha256
+
+    @property
+    def has_onnx(self) -> bool:
+        return self.config.onnx_sha256 is not None
 
     @property
     def calibration(self) -> Calibration | None:
@@ -112,7 +131,7 @@ class Bundle:
             MissingRequirement: there is no weights folder; for pickled weights the fix is the
                 command that converts them.
             UsageError: the config cannot be read as one.
-            CorpusError: the weights do not match their pinned hash.
+            CorpusError: the weights, or the graph if one is pinned, do not match their hash.
         """
         _check_present(folder)
         try:
@@ -125,13 +144,11 @@ class Bundle:
             ) from error
         with (folder / WEIGHTS).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != config.weights_sha256:
-            raise CorpusError(
-                f"{folder / WEIGHTS} has SHA-256 {found[:12]}…, "
-                f"its config pins {config.weights_sha256[:12]}…",
-                "get the weights again",
-            )
-        return cls(folder, config)
+        _check_pinned(folder / WEIGHTS, found, config.weights_sha256)
+        bundle = cls(folder, config)
+        if bundle.has_onnx:
+            bundle.onnx()
+        return bundle
 
     @classmethod
     def save(cls, folder: Path, card: BundleCard, tensors: Mapping[str, torch.Tensor]) -> Bundle:
@@ -181,9 +198,46 @@ class Bundle:
 
         return load_file(self.folder / WEIGHTS)
 
+    def onnx(self) -> bytes:
+        """The pinned graph, its hash checked on the very bytes that are returned.
+
+        Raises:
+            CorpusError: it is not there or not the pinned one.
+        """
+        path = self.folder / ONNX
+        try:
+            graph = path.read_bytes()
+        except OSError as error:
+            raise CorpusError(f"{path} is pinned but not there", "get the weights again") from error
+        _check_pinned(path, hashlib.sha256(graph).hexdigest(), self.config.onnx_sha256 or "")
+        return graph
+
+    def with_onnx(self, graph: bytes, max_difference: float) -> Bundle:
+        """Write the network as a graph beside the weights, in place of an earlier one.
+
+        Args:
+            max_difference: how far its outputs were found to lie from those of torch.
+
+        Raises:
+            MachineError: the folder cannot be written.
+        """
+        without = {"onnx_sha256": None, "onnx_max_difference": None}
+        self.with_changes(**without)  # an end between the writes leaves a folder that loads
+        _write(self.folder / ONNX, graph)
+        sha256 = hashlib.sha256(graph).hexdigest()
+        return self.with_changes(onnx_sha256=sha256, onnx_max_difference=max_difference)
+
     def _with_config_written(self) -> Bundle:
         _write(self.folder / CONFIG, self.config.model_dump_json(indent=2).encode() + b"\n")
         return self
+
+
+def _check_pinned(path: Path, found: str, pinned: str) -> None:
+    if found != pinned:
+        raise CorpusError(
+            f"{path} has SHA-256 {found[:12]}…, its config pins {pinned[:12]}…",
+            "get the weights again",
+        )
 
 
 def _check_present(folder: Path) -> None:

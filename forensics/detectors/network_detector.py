@@ -5,20 +5,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from forensics.detectors.base import Explanation, SpeechDetector
-from forensics.detectors.bundle import Bundle
-from forensics.errors import CorpusError, MissingRequirement, UsageError
+from forensics.detectors.bundle import ONNX, Bundle
+from forensics.detectors.onnx_runner import OnnxRunner, onnx_installed
+from forensics.detectors.runner import Outputs, Runner
+from forensics.detectors.torch_runner import TorchRunner
+from forensics.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from forensics.networks.explained import Explained
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -26,17 +28,21 @@ C = TypeVar("C", bound=BaseModel)
 class NetworkDetector(SpeechDetector):
     """Subclasses name their network; weights, devices and batches are the same for all.
 
+    On a CPU a bundle's ONNX graph is run where it has one and ONNX Runtime is installed, without
+    torch; everything else runs in torch.
+
     Attributes:
-        batch: windows scored at once by device type. One on a CPU, where more gain nothing, so
-            that scores there do not depend on the batch to the last bit.
+        batch: windows that torch scores at once by device type. One on a CPU, where more gain
+            nothing, so that scores there do not depend on the batch to the last bit.
     """
 
     batch: ClassVar[Mapping[str, int]] = {"cpu": 1, "cuda": 32}
 
-    def __init__(self, bundle: Bundle, network: nn.Module, device: torch.device):
+    def __init__(self, bundle: Bundle, runner: Runner):
         self.bundle = bundle
         self.window_samples = bundle.config.window_samples
-        self._network, self._device = network.to(device).eval(), device
+        self.runtime = runner.description
+        self._runner = runner
 
     @classmethod
     @abstractmethod
@@ -50,81 +56,76 @@ class NetworkDetector(SpeechDetector):
             UsageError: the architecture cannot be built.
         """
 
+    @staticmethod
     @abstractmethod
-    def bonafide_scores(self, output: torch.Tensor) -> torch.Tensor:
+    def bonafide_scores(output: torch.Tensor) -> torch.Tensor:
         """What the network gives for windows (B, ...) → raw scores (B,), higher = bona fide."""
 
     @classmethod
-    def from_folder(cls, folder: Path, device: str = "cpu") -> Self:
-        bundle = Bundle.load(folder)
-        bundle.check_made_for(cls.name, cls.version, cls.sampling_rate)
+    def from_folder(cls, folder: Path, device: str = "cpu", threads: int | None = None) -> Self:
+        bundle = cls._checked(folder)
+        if device != "cpu" or not bundle.has_onnx or not onnx_installed():
+            return cls.in_torch(folder, device, threads)
+        window = bundle.config.window_samples
+        return cls(bundle, OnnxRunner(bundle.onnx(), folder / ONNX, window, threads or 1))
+
+    @classmethod
+    def in_torch(cls, folder: Path, device: str = "cpu", threads: int | None = None) -> Self:
+        """As `from_folder`, but in torch even where there is an ONNX graph."""
+        bundle = cls._checked(folder)
+        network = cls.trained_network(bundle)
+        return cls(bundle, TorchRunner(network, cls.bonafide_scores, cls.batch, device, threads))
+
+    @classmethod
+    def trained_network(cls, bundle: Bundle) -> nn.Module:
+        """The network with the weights of the bundle, on the CPU, in `eval` mode.
+
+        Raises:
+            CorpusError: the weights do not fit their architecture.
+        """
         network = cls.network(bundle.config.architecture)
         try:
             network.load_state_dict(bundle.tensors(), strict=True)
         except RuntimeError as error:
             raise CorpusError(
-                f"{folder}: the weights do not fit their architecture ({error})",
+                f"{bundle.folder}: the weights do not fit their architecture ({error})",
                 "get the weights again",
             ) from error
-        return cls(bundle, network, cls._available(device))
+        return network.eval()
 
     def score(self, windows: np.ndarray) -> np.ndarray:
-        import torch
-
-        if windows.ndim != 2 or windows.shape[1] != self.window_samples:
-            raise ValueError(f"expected (B, {self.window_samples}) samples, got {windows.shape}")
-        batches = torch.from_numpy(np.ascontiguousarray(windows, np.float32)).split(
-            self.batch[self._device.type]
-        )
-        # TF32 would move scores by more than rounding.
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            outputs = [self._network(batch.to(self._device)).double().cpu() for batch in batches]
-        return self.bonafide_scores(torch.cat(outputs)).numpy()
+        return self._outputs(windows).score
 
     def explain(self, window: np.ndarray) -> Explanation | None:
-        """What the network attended to, where it can tell; None for networks that cannot.
+        return self._explanation(self._runner.explain(self._checked_windows(window[None])), 0)
 
-        Args:
-            window: float32 (window_samples,), as `score` takes them.
-        """
-        import torch
+    def examine(self, windows: np.ndarray) -> tuple[np.ndarray, list[Explanation | None]]:
+        outputs = self._outputs(windows)
+        return outputs.score, [self._explanation(outputs, i) for i in range(len(windows))]
 
-        explain = getattr(self._network, "explain", None)
-        if explain is None:
+    def _outputs(self, windows: np.ndarray) -> Outputs:
+        checked = self._checked_windows(windows)
+        return self._runner(checked) if len(checked) else Outputs(np.zeros(0))
+
+    def _checked_windows(self, windows: np.ndarray) -> np.ndarray:
+        if windows.ndim != 2 or windows.shape[1] != self.window_samples:
+            raise ValueError(f"expected (B, {self.window_samples}) samples, got {windows.shape}")
+        return np.ascontiguousarray(windows, np.float32)
+
+    def _explanation(self, outputs: Outputs, index: int) -> Explanation | None:
+        if outputs.time is None:
             return None
-        row = torch.from_numpy(np.ascontiguousarray(window, np.float32)).unsqueeze(0)
-        with torch.inference_mode():
-            found: Explained = explain(row.to(self._device))
-        time = _first_row(found.time)
-        return Explanation(
-            seconds_per_step=len(window) / self.sampling_rate / len(time),
-            time=time,
-            layers=_first_row(found.layers),
-            layer_groups=_first_row(found.layer_groups),
-            attention=_first_row(found.attention),
-        )
+        parts = (outputs.layers, outputs.layer_groups, outputs.attention)
+        layers, groups, attention = (None if part is None else part[index] for part in parts)
+        time = outputs.time[index]
+        step_s = self.window_samples / self.sampling_rate / len(time)
+        return Explanation(step_s, time, layers, groups, attention)
 
     @classmethod
-    def _available(cls, device: str) -> torch.device:
-        import torch
-
-        try:
-            wanted = torch.device(device)
-        except RuntimeError as error:
-            raise UsageError(f"there is no device {device!r}", "use cpu or cuda") from error
-        if wanted.type not in cls.batch:
-            raise UsageError(f"device {device!r} is not supported", "use cpu or cuda")
-        if wanted.type == "cuda" and not torch.cuda.is_available():
-            raise MissingRequirement("torch finds no CUDA device", "use the device cpu")
-        return wanted
-
-
-@overload
-def _first_row(rows: torch.Tensor) -> np.ndarray: ...
-@overload
-def _first_row(rows: torch.Tensor | None) -> np.ndarray | None: ...
-def _first_row(rows: torch.Tensor | None) -> np.ndarray | None:
-    return None if rows is None else rows[0].float().cpu().numpy()
+    def _checked(cls, folder: Path) -> Bundle:
+        bundle = Bundle.load(folder)
+        bundle.check_made_for(cls.name, cls.version, cls.sampling_rate)
+        return bundle
 
 
 def checked_architecture(config: type[C], architecture: Mapping[str, Any], name: str) -> C:

@@ -9,7 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Explained:
-    """The result of a network's `explain`; only networks that attend to something have one.
+    """The result of a network's `explain`; only some have one.
+
+    A network whose `explain` costs no more than its `forward`, and gives the same score, says so by
+    a class attribute `explains_for_free = True`; every window is then explained as it is scored,
+    also by an ONNX graph. Other networks are asked about single windows.
 
     Attributes:
         score: (B,) as in `Described`.

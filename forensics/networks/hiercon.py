@@ -156,6 +156,8 @@ class HierConHead(nn.Module):
 class HierCon(LayeredNetwork[HierConConfig, HierConHead]):
     """float32 (B, T) samples → scores (B,), higher = bona fide."""
 
+    explains_for_free = True
+
     def build_head(self, config: HierConConfig) -> HierConHead:
         return HierConHead(self.backbone.channels, config)
 

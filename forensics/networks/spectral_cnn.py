@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from forensics.networks.described import Described
 from forensics.networks.explained import Explained
-from forensics.networks.log_spectrum import LogSpectrum, SpectrumConfig
+from forensics.networks.log_spectrum import LogSpectrum, SpectrumConfig, any_in_step
 
 _MASKED = -1e4
 
@@ -61,6 +61,8 @@ class SpectralCnn(nn.Module):
 
     Any T of a quarter of a second or more; a batch's rows do not influence each other in `eval`.
     """
+
+    explains_for_free = True
 
     def __init__(self, config: SpectralCnnConfig):
         super().__init__()
@@ -115,21 +117,8 @@ class SpectralCnn(nn.Module):
         maps = self.stages(self.stem(level.unsqueeze(1)))
         frames = self.frame(maps.flatten(1, 2).transpose(1, 2))
         scores = self.attention(frames).squeeze(2)
-        weights = scores.masked_fill(~_any_in_step(active, frames.shape[1]), _MASKED).softmax(dim=1)
+        weights = scores.masked_fill(~any_in_step(active, frames.shape[1]), _MASKED).softmax(dim=1)
         shares = weights.unsqueeze(2)
         mean = (shares * frames).sum(dim=1)
         variance = (shares * (frames - mean.unsqueeze(1)).square()).sum(dim=1)
         return torch.cat([mean, (variance + 1e-4).sqrt()], dim=1), weights
-
-
-def _any_in_step(active: Tensor, steps: int) -> Tensor:
-    """bool (B, frames) → bool (B, steps): whether any frame of a step is active.
-
-    Adaptive max pooling, written as a product because ONNX has no operator for it.
-    """
-    frames = active.shape[1]
-    step = torch.arange(steps, device=active.device).unsqueeze(1)
-    frame = torch.arange(frames, device=active.device)
-    first, end = (step * frames) // steps, -((-(step + 1) * frames) // steps)
-    members = ((frame >= first) & (frame < end)).to(torch.float32)
-    return active.to(torch.float32) @ members.T > 0

@@ -31,8 +31,8 @@ class DetectorSpec:
     cls: type[SpeechDetector]
     folder: Path
 
-    def load(self, device: str = "cpu") -> SpeechDetector:
-        return self.cls.from_folder(self.folder, device)
+    def load(self, device: str = "cpu", threads: int | None = None) -> SpeechDetector:
+        return self.cls.from_folder(self.folder, device, threads)
 
 
 def resolve_detector(
@@ -79,6 +79,12 @@ def load_detector(
     name_or_folder: str | Path = DEFAULT_DETECTOR,
     weights: str | Path | None = None,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> SpeechDetector:
-    """A detector to keep and to hand to `detect`; see `resolve_detector` for names and errors."""
-    return resolve_detector(name_or_folder, weights).load(device)
+    """A detector to keep and to hand to `detect`; see `resolve_detector` for names and errors.
+
+    Args:
+        device: where to compute, e.g. "cuda".
+        threads: CPU threads; None for one with ONNX Runtime, and what torch finds with torch.
+    """
+    return resolve_detector(name_or_folder, weights).load(device, threads)

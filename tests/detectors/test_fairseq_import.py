@@ -38,7 +38,7 @@ def test_the_backbone_computes_what_fairseq_computes(family, stable, tmp_path):
     done, detector = imported(family, tmp_path, state)
     samples = tiny_backbones.noise(1, WINDOW)
     with torch.inference_mode():
-        found = detector._network.backbone(samples)
+        found = type(detector).trained_network(detector.bundle).backbone(samples)
         wanted = fairseq.layers(fairseq.backbone(stable), samples, stable)
     assert len(found) == len(wanted) == 4 and found[0].shape == (1, 201, 32)
     for ours, theirs in zip(found, wanted, strict=True):

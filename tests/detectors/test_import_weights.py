@@ -41,7 +41,7 @@ def test_a_trainers_wrapping_is_taken_off(random_weights, tmp_path):
     assert done.keys == len(random_weights)
     assert done.bundle.config.detector == "aasist-l"
     assert done.bundle.config.licence == "unknown" and "mine.pth" in done.bundle.config.trained_on
-    tensors = AasistLDetector.from_folder(tmp_path / "w")._network.state_dict()
+    tensors = AasistLDetector.trained_network(done.bundle).state_dict()
     assert all(torch.equal(tensors[name], value) for name, value in random_weights.items())
 
 

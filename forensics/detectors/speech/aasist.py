@@ -39,7 +39,8 @@ class AasistDetector(NetworkDetector):
             return Aasist(PUBLISHED[cls.name])
         return Aasist(checked_architecture(AasistConfig, architecture, cls.name))
 
-    def bonafide_scores(self, output: torch.Tensor) -> torch.Tensor:
+    @staticmethod
+    def bonafide_scores(output: torch.Tensor) -> torch.Tensor:
         spoof, bonafide = output.unbind(dim=1)
         return bonafide - spoof
 

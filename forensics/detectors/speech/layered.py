@@ -28,7 +28,8 @@ class _LayeredDetector(NetworkDetector):
     licence: ClassVar[str] = "Apache-2.0"
     batch: ClassVar[Mapping[str, int]] = {"cpu": 1, "cuda": 16}
 
-    def bonafide_scores(self, output: torch.Tensor) -> torch.Tensor:
+    @staticmethod
+    def bonafide_scores(output: torch.Tensor) -> torch.Tensor:
         return output
 
 

@@ -29,5 +29,6 @@ class SpectralCnnDetector(NetworkDetector):
 
         return SpectralCnn(checked_architecture(SpectralCnnConfig, architecture or {}, cls.name))
 
-    def bonafide_scores(self, output: torch.Tensor) -> torch.Tensor:
+    @staticmethod
+    def bonafide_scores(output: torch.Tensor) -> torch.Tensor:
         return output
