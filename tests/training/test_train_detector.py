@@ -148,6 +148,12 @@ def test_training_stops_when_dev_gets_no_better(corpus, tmp_path):
     assert report.seeds[0].steps < 20  # pyright: ignore
 
 
+def test_a_loss_that_is_lost_is_said(corpus, tmp_path):
+    settings = tiny_settings(learning_rate=1e30, gradient_clip=None, warmup=0)
+    with pytest.raises(UsageError, match="not finite any more at step"):
+        run(written(tmp_path, settings), tmp_path / "run", shards=corpus, device="cpu")
+
+
 def test_what_is_wrong_is_named(corpus, tmp_path):
     settings = tiny_settings()
     path = written(tmp_path, settings)

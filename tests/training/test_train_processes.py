@@ -20,7 +20,7 @@ def torchrun(arguments: list[str], code: int = 0) -> subprocess.CompletedProcess
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", "-m", "forensics.training", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert (done.returncode == 0) == (code == 0), done.stderr[-4000:]
     return done
 

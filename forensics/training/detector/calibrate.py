@@ -17,7 +17,7 @@ from forensics.training.detector.held_out import Scored, concatenated
 
 log = logging.getLogger(__name__)
 
-_LEAST_DEV = 5  # bona fide clips by which the scores of two networks are compared
+LEAST_DEV = 5  # bona fide clips by which the scores of two networks are compared
 UNHEARD = "speakers and systems that the network scored without having heard them"
 
 
@@ -78,9 +78,9 @@ def _on_scale_of(final: Fitted, fitted: Fitted) -> Scored:
     assert fitted.unheard is not None
     own = fitted.dev.score[fitted.dev.is_bonafide]
     wanted = final.dev.score[final.dev.is_bonafide]
-    if len(own) < _LEAST_DEV:
+    if len(own) < LEAST_DEV:
         raise UsageError(
-            f"the dev split holds {len(own)} bona fide clips, at least {_LEAST_DEV} are needed",
+            f"the dev split holds {len(own)} bona fide clips, at least {LEAST_DEV} are needed",
             "build the corpus from more recordings",
         )
     scale = float(wanted.std() / max(own.std(), 1e-9))

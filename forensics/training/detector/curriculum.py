@@ -122,9 +122,7 @@ def _embeddings(folder: str) -> Embed:
 
     bundle = Bundle.load(Path(folder))
     kind: Any = DETECTORS.get(bundle.config.detector)
-    network = kind.network(bundle.config.architecture)
-    network.load_state_dict(bundle.tensors())
-    network.eval()
+    network = kind.trained_network(bundle)
 
     def embed(window: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,30 +110,27 @@ class Fit:
     def run(self) -> nn.Module:
         """The network with the weights that were best on the dev split, in evaluation mode."""
         states = self._resumed()
-        choosing = self.plan.fold.system_heard
+        plan, among = self.plan, self.among
+        window = plan.config.window_samples
         dev = list(
-            clips(
-                self.plan.corpus,
-                "dev",
-                choosing,
-                self.plan.config.window_samples,
-                self.among.rank,
-                self.among.count,
-            )
+            clips(plan.corpus, "dev", plan.fold.system_heard, window, among.rank, among.count)
         )
-        kept = self.step if self.among.is_first else None
-        journal = self.among.is_first and Journal(
-            self.plan.folder, self.plan.config.tensorboard, kept
-        )
-        title = f"training {self.plan.folder.name}"
         self._started, self._from = time.monotonic(), self.step
-        with Progress(self.plan.steps - self.step, title, "steps") as progress:
+        with ExitStack() as stack:
+            journal = progress = None
+            if among.is_first:
+                journal = stack.enter_context(
+                    Journal(plan.folder, plan.config.tensorboard, kept=self.step)
+                )
+                title = f"training {plan.folder.name}"
+                progress = stack.enter_context(Progress(plan.steps - self.step, title, "steps"))
             while not self._finished:
                 self._one_step(states)
-                progress.advance()
-                if self._is_due(self.plan.config.fit.log_every):
+                if progress is not None:
+                    progress.advance()
+                if self._is_due(plan.config.fit.log_every):
                     self._log(journal)
-                if self._is_due(self.plan.config.fit.evaluate_every):
+                if self._is_due(plan.config.fit.evaluate_every):
                     self._look(dev, journal)
                     self._save()
         chosen = self.learner.judged
@@ -181,11 +180,16 @@ class Fit:
         numbers = range(self.among.rank * own, (self.among.rank + 1) * own)
         return Batches(plan, numbers, states, self.loaders)
 
-    def _log(self, journal: Journal | bool) -> None:
+    def _log(self, journal: Journal | None) -> None:
         mean = float(self.loss_sum) / self.losses
+        if not math.isfinite(mean):
+            raise UsageError(
+                f"the loss is not finite any more at step {self.step}",
+                "lower fit.learning_rate, or limit the gradient with fit.gradient_clip",
+            )
         self.loss_sum.zero_()
         self.losses = 0
-        if isinstance(journal, Journal):
+        if journal is not None:
             seconds = time.monotonic() - self._started
             done = (self.step - self._from) * self.plan.config.fit.batch
             journal.append(
@@ -196,7 +200,7 @@ class Fit:
                 windows_per_second=round(done / seconds, 1),
             )
 
-    def _look(self, dev: list[CutClip], journal: Journal | bool) -> None:
+    def _look(self, dev: list[CutClip], journal: Journal | None) -> None:
         found = self.scored(self.learner.judged, dev).by_system()
         if not found:
             raise UsageError(
@@ -212,7 +216,7 @@ class Fit:
             self.best = error
             weights = self.learner.judged.state_dict()
             self.best_weights = {name: value.cpu().clone() for name, value in weights.items()}
-        if isinstance(journal, Journal):
+        if journal is not None:
             rounded = {name: round(value, 4) for name, value in eers.items()}
             journal.append(step=self.step, dev_eer=error[0], dev_1_auc=error[1], dev=rounded)
 

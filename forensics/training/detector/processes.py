@@ -78,7 +78,7 @@ def processes(device: str | None) -> Iterator[Processes]:
         UsageError: not the name of a device.
     """
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    chosen = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    chosen = checked_device(device)
     if count == 1:
         yield Processes(chosen)
         return
@@ -92,13 +92,26 @@ def processes(device: str | None) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def _device(name: str) -> torch.device:
+def checked_device(name: str | None) -> torch.device:
+    """The device of that name; None takes CUDA where there is some.
+
+    Raises:
+        MissingRequirement: no such device here.
+        UsageError: not the name of a device to train on.
+    """
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     try:
-        device = torch.device(name)
+        device = torch.device(name or ("cuda" if found else "cpu"))
     except RuntimeError as error:
         raise UsageError(f"there is no device {name!r}", "use cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"training does not run on the device {name!r}", "use cpu or cuda")
+    if device.type == "cuda" and not found:
         raise MissingRequirement("torch finds no CUDA device", "use the device cpu")
+    if device.type == "cuda" and (device.index or 0) >= found:
+        raise MissingRequirement(
+            f"there is no {name}: torch finds {found} CUDA devices", "use cuda:0 or cpu"
+        )
     return device
 
 

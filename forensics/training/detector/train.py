@@ -21,7 +21,7 @@ from forensics.errors import UsageError
 from forensics.evaluation.intervals import bootstrap
 from forensics.evaluation.metrics import eer
 from forensics.shards.storage import publish
-from forensics.training.detector.calibrate import UNHEARD, Calibrated, calibrate
+from forensics.training.detector.calibrate import LEAST_DEV, UNHEARD, Calibrated, calibrate
 from forensics.training.detector.config import DetectorConfig, FitConfig
 from forensics.training.detector.crew import fit_all
 from forensics.training.detector.curriculum import fingerprint_strengths
@@ -76,6 +76,7 @@ def _train(
     command: str,
 ) -> Report:
     info = inspect_corpus(corpus)
+    _check_splits(info, config)
     fit = with_lanes(config.fit, among.count, loaders)
     config = config.model_copy(update={"fit": fit})
     folds = _folds(config, info)
@@ -100,6 +101,24 @@ def _train(
         write_report(report, out)
         Bundle.save(out / BUNDLE, card, finals[chosen].weights)
     return report
+
+
+def _check_splits(info: CorpusInfo, config: DetectorConfig) -> None:
+    """What would be missed in the end is missed at once.
+
+    Raises:
+        UsageError: a split lacks a class, or bona fide speech to calibrate with.
+    """
+    for split in ("train", "dev", "test"):
+        labels = info.splits[split].labels if split in info.splits else {}
+        real, fake = labels.get("bonafide", 0), labels.get("spoof", 0)
+        least = LEAST_DEV if split == "dev" and config.calibrate is not None else 1
+        if real < least or not fake:
+            raise UsageError(
+                f"the {split} split of {info.name} holds {real} bona fide and {fake} forged clips; "
+                f"at least {least} and 1 are needed",
+                "build the corpus from more speakers, or with other shares of the splits",
+            )
 
 
 def with_lanes(fit: FitConfig, processes: int, loaders: int) -> FitConfig:
