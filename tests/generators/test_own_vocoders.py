@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from forensics.errors import MissingRequirement, UsageError
+from forensics.errors import MediaError, MissingRequirement, UsageError
 from forensics.generators.base import SpeechRequest
 from forensics.generators.speech.chain import Chain
 from forensics.generators.speech.own_vocoders import (
@@ -20,6 +20,7 @@ from forensics.media.audio import Waveform
 from forensics.networks.vocoders.build import build_vocoder
 from forensics.networks.vocoders.folder import save_vocoder
 from forensics.networks.vocoders.fourier import FourierConfig
+from forensics.networks.vocoders.frames import MelConfig
 
 SHIPPED = (UpsamplingVocoder, FourierVocoder, FlowVocoder)
 
@@ -99,6 +100,17 @@ def test_folder_of_another_family_is_refused(tmp_path):
     with pytest.raises(UsageError, match="family fourier"):
         FlowVocoder(model=str(tmp_path)).load()
     assert FourierVocoder(model=str(tmp_path)).check() == []
+
+
+def test_recording_shorter_than_a_spectrum_is_refused(tmp_path):
+    config = FourierConfig(width=32, layers=1, mel=MelConfig(n_fft=4096, hop=256))
+    save_vocoder(tmp_path, build_vocoder(config), config, 1, "-", "-", None)
+    engine = FourierVocoder(model=str(tmp_path), share=(0.5, 0.5))
+    engine.load()
+    (result,) = engine.generate([request(np.full(2000, 0.1, np.float32))])
+    assert isinstance(result, MediaError)
+    assert result.reason == "too_short"
+    assert len(made(engine, np.full(4096, 0.1, np.float32)).waveform.samples) == 4096
 
 
 def test_missing_folder_says_how_to_get_one(tmp_path):

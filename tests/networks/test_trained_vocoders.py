@@ -125,6 +125,9 @@ def test_altered_weights_and_configs_are_refused(tmp_path):
         lambda: UpsamplingConfig(rates=(8, 8, 2)),
         lambda: UpsamplingConfig(rates=(16, 16), kernels=(4,)),
         lambda: MelConfig(n_fft=1024, hop=300),
+        lambda: MelConfig(n_fft=128, hop=32, n_mels=80),  # bands between two bins
+        lambda: UpsamplingConfig(rates=(4, 4, 4, 2, 2), width=24),
+        lambda: UpsamplingConfig(kernels=()),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(wrong):

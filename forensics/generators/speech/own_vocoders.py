@@ -81,9 +81,9 @@ class OwnVocoder(TorchGenerator[OwnVocoderParams]):
         rate = self._mel_config.sampling_rate
         rng = np.random.default_rng(request.seed)
         smoothing, share = uniform(rng, self.params.smoothing), uniform(rng, self.params.share)
-        samples = resynthesised(
-            request, rate, int(_SHORTEST_S * rate), lambda x: self._copy(x, smoothing, share)
-        )
+        # Spectra mirror half of their length at both ends.
+        shortest = max(int(_SHORTEST_S * rate), self._mel_config.n_fft)
+        samples = resynthesised(request, rate, shortest, lambda x: self._copy(x, smoothing, share))
         return samples, rate, {"smoothing": round(smoothing, 3), "share": round(share, 3)}
 
     def _copy(self, samples: np.ndarray, smoothing: float, share: float) -> Any:

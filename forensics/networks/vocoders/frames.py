@@ -29,6 +29,11 @@ class MelConfig(BaseModel):
     def _overlap(self) -> MelConfig:
         if self.n_fft % (2 * self.hop):
             raise ValueError("n_fft must be a multiple of twice the hop")
+        if not bool(mel_bank(self).any(dim=1).all()):
+            raise ValueError(
+                f"{self.n_mels} mel bands are finer than a spectrum of {self.n_fft} samples: "
+                "some would be empty"
+            )
         return self
 
 

@@ -29,10 +29,10 @@ class UpsamplingConfig(BaseModel):
 
     family: Literal["upsampling"] = "upsampling"
     mel: MelConfig = MelConfig()
-    rates: tuple[int, ...] = (8, 8, 4)
+    rates: tuple[int, ...] = Field(default=(8, 8, 4), min_length=1)
     width: int = Field(default=128, ge=16, le=512)
-    kernels: tuple[int, ...] = (3, 7)
-    dilations: tuple[int, ...] = (1, 3)
+    kernels: tuple[int, ...] = Field(default=(3, 7), min_length=1)
+    dilations: tuple[int, ...] = Field(default=(1, 3), min_length=1)
 
     @model_validator(mode="after")
     def _adds_up(self) -> UpsamplingConfig:
@@ -40,6 +40,8 @@ class UpsamplingConfig(BaseModel):
             raise ValueError(f"the product of rates {self.rates} is not the hop {self.mel.hop}")
         if any(rate % 2 for rate in self.rates) or any(kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError("rates must be even and kernels odd")
+        if self.width % 2 ** len(self.rates):
+            raise ValueError(f"a width of {self.width} cannot be halved {len(self.rates)} times")
         return self
 
 
