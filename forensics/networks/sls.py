@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forensics.errors import UsageError
 from forensics.networks.described import Described
 from forensics.networks.layered import LayeredConfig, LayeredNetwork, build_output
 
@@ -45,7 +46,10 @@ class SlsHead(nn.Module):
 
     def forward(self, layers: list[Tensor]) -> Described:
         if layers[0].shape[1] != self.steps:
-            raise ValueError(f"SLS was built for {self.steps} steps, got {layers[0].shape[1]}")
+            raise UsageError(
+                f"this SLS was built for windows of {self.steps} steps, not {layers[0].shape[1]}",
+                "set architecture.window_samples, window_samples and fit.window_samples alike",
+            )
         summed = torch.zeros_like(layers[0])
         for layer in layers:
             gate = torch.sigmoid(self.gate(layer.mean(dim=1)))

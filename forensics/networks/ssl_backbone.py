@@ -160,7 +160,10 @@ def _freeze(model: Any, config: SslConfig) -> list[nn.Module]:
     """Take gradients off what is not trained; the modules that shall stay in evaluation mode."""
     layers = list(model.encoder.layers)
     if config.freeze_layers > len(layers):
-        raise UsageError(f"freeze_layers is {config.freeze_layers}, of {len(layers)} layers")
+        raise UsageError(
+            f"freeze_layers is {config.freeze_layers}, and the model has {len(layers)} layers",
+            f"set it to {len(layers)} at most",
+        )
     asleep = layers[: config.freeze_layers]
     if config.freeze == "all":
         asleep = [model]
@@ -189,4 +192,7 @@ def _with_adapters(model: Any, lora: Lora) -> Any:
     try:
         return get_peft_model(model, adapters)
     except ValueError as error:
-        raise UsageError(f"no LoRA adapters can be put on {lora.targets}: {error}") from error
+        raise UsageError(
+            f"no LoRA adapters can be put on {lora.targets}: {error}",
+            "name linear layers of the model in lora.targets, such as q_proj",
+        ) from error

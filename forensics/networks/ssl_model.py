@@ -44,7 +44,9 @@ def from_fields(fields: Mapping[str, Any]) -> Any:
         config = transformers.AutoConfig.for_model(kind, **(others | _SETTINGS))
         model = transformers.AutoModel.from_config(config, attn_implementation=_attention(kind))
     except (ValueError, TypeError, StrictDataclassError) as error:
-        raise UsageError(f"transformers cannot build this {kind}: {error}") from error
+        raise UsageError(
+            f"transformers cannot build this {kind}: {error}", "mend backbone.transformers"
+        ) from error
     return _for_layers(model)
 
 

@@ -7,6 +7,7 @@ import torch
 from helpers import tiny_backbones
 from torch.nn import functional as F
 
+from forensics.errors import UsageError
 from forensics.networks.aasist import PUBLISHED, Aasist, AasistConfig
 from forensics.networks.export import exported
 from forensics.networks.hiercon import HierCon, HierConConfig
@@ -51,7 +52,7 @@ def test_sls_is_its_description():
 
 def test_sls_takes_one_length_only():
     network = built(*NETWORKS[1]).eval()
-    with pytest.raises(ValueError, match="built for 16 steps, got 12"):
+    with pytest.raises(UsageError, match="windows of 16 steps, not 12"):
         network(tiny_backbones.noise(1, 6_000))
 
 
