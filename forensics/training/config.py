@@ -26,7 +26,7 @@ def read_settings(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     path = resources.find("configs", name)
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not YAML: {error}", "mend the file") from error
     if not isinstance(settings, dict):
         raise UsageError(f"{path} holds no fields", "begin with task: detector")
@@ -64,7 +64,9 @@ def _change(settings: dict[str, Any], change: str) -> None:
         raise UsageError(f"--set {change!r}: the value is not YAML", "quote it") from error
     inner: Any = settings
     for name in names[:-1]:
-        inner = inner.setdefault(name, {})
+        if inner.get(name) is None:  # a section that is switched off may be switched on
+            inner[name] = {}
+        inner = inner[name]
         if not isinstance(inner, dict):
             raise UsageError(f"--set {change!r}: {name!r} holds no fields", "name another field")
     inner[names[-1]] = value

@@ -42,8 +42,9 @@ def run(
         changes: `path.to.field=VALUE` each, over the config's.
         seeds: over the config's.
         device: "cpu", "cuda", …; None takes CUDA where there is some.
-        workers: fits at a time.
-        loaders: processes that decode and augment; None takes none on a CPU, else what there is.
+        workers: fits at a time, of a detector.
+        loaders: processes that decode and augment for a detector; None takes none on a CPU, else
+            what there is.
         command: how to get this again, for the record.
 
     Returns:
@@ -55,6 +56,10 @@ def run(
     settings = read_settings(config, changes)
     task = settings.get("task")
     if task == "detector":
+        if where:
+            raise UsageError(
+                "--where chooses rows of a vocoder's --source", "leave it out for a detector"
+            )
         return _detector(
             settings, config, out, shards, source, seeds, device, workers, loaders, command
         )
@@ -110,6 +115,7 @@ def _vocoder(
     seeds: Sequence[int],
     device: str | None,
 ) -> BaseModel:
+    from forensics.training.detector.processes import checked_device
     from forensics.training.vocoder.config import VocoderConfig
     from forensics.training.vocoder.loop import train
 
@@ -117,9 +123,11 @@ def _vocoder(
         raise UsageError(
             "a vocoder is trained on recordings", "name them with --source, and leave out --shards"
         )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("a vocoder is trained by one process", "call it without torchrun")
     if len(seeds) > 1:
         raise UsageError("a vocoder is trained with one seed", "name one")
     if seeds:
         settings["seed"] = seeds[0]
     config = checked(VocoderConfig, settings, name)
-    return train(config, source, out, dict(where) if where else None, device or "cpu")
+    return train(config, source, out, dict(where) if where else None, checked_device(device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import yaml
 from pydantic import ValidationError
 
 from forensics import resources
-from forensics.errors import UsageError
+from forensics.errors import MachineError, UsageError
+from forensics.training.journal import alone
 from forensics.training.vocoder.config import VocoderConfig
 from forensics.training.vocoder.loop import train
 from forensics.training.vocoder.quality import log_spectral_distance, mel_distance
@@ -133,6 +135,50 @@ def test_source_without_long_enough_recordings_is_refused(speech, tmp_path):
         train(config, str(speech), tmp_path)
 
 
+def test_recordings_that_cannot_be_decoded_are_passed_over(speech, tmp_path, caplog):
+    """Their headers are whole, so that only decoding tells."""
+    source = tmp_path / "speech"
+    shutil.copytree(speech, source)
+    _, heard, held = read_recordings(str(source), None, 0.4, 1.0)
+    for one in (heard[0], held[0]):
+        data = bytearray((source / one.path).read_bytes())
+        data[len(data) // 3 :] = bytes(len(data) - len(data) // 3)
+        (source / one.path).write_bytes(bytes(data))
+    config = VocoderConfig.model_validate({**TINY, "steps": 6, "held_out_share": 0.4})
+    card = train(config, str(source), tmp_path / "run")
+    assert card.quality is not None
+    assert card.quality.clips == len(held) - 1
+    assert held[0].path in caplog.text
+    found, heard, _ = read_recordings(str(source), None, 0.4, 1.0)
+    segments = SpeechSegments(found.root, heard, 16_000, 1)
+    assert segments.readable(heard) == heard[1:]
+    with pytest.raises(UsageError, match="can be decoded"):
+        SpeechSegments(found.root, heard[:1], 16_000, 1).batch(0, 1, 1, 2048)
+
+
+def test_holding_out_every_speaker_is_refused_by_name(speech):
+    with pytest.raises(UsageError, match="keeps back all speakers"):
+        read_recordings(str(speech), None, 0.9999, 1.0)
+
+
+def test_losses_that_are_lost_end_the_run(speech, tmp_path):
+    config = VocoderConfig.model_validate(
+        {**TINY, "learning_rate": 1e30, "warmup": 0, "adversarial": None}
+    )
+    with pytest.raises(UsageError, match="loss is not finite any more at step"):
+        train(config, str(speech), tmp_path)
+    assert not (tmp_path / "vocoder").exists()
+
+
+def test_folders_that_cannot_be_had(speech, tmp_path):
+    config = VocoderConfig.model_validate({**TINY, "steps": 1})
+    with alone(tmp_path / "busy"), pytest.raises(UsageError, match="another training is running"):
+        train(config, str(speech), tmp_path / "busy")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(MachineError, match="cannot write"):
+        train(config, str(speech), tmp_path / "file" / "run")
+
+
 def test_held_out_speakers_are_not_trained_on(speech):
     _, heard, held = read_recordings(str(speech), None, 0.4, 1.0)
     assert len(heard) + len(held) == 12
@@ -169,6 +215,9 @@ def test_distances_of_a_copy_at_half_the_level():
         {"network": {"family": "flow"}, "segment": 2048},
         {"network": {"family": "wavenet"}},
         {"speed": 3},
+        {"seed": -1},
+        {"segment": 1024},  # the losses mirror half a spectrum of 2048 samples
+        {"segment": 2048, "adversarial": {"n_ffts": [4096]}},
     ],
 )
 def test_wrong_configs_are_refused(wrong):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from forensics.networks.vocoders.build import VocoderNetworkConfig
+from forensics.training.vocoder.spectral_loss import LONGEST_SPECTRUM
 
 
 class _Strict(BaseModel):
@@ -46,7 +47,7 @@ class VocoderConfig(_Strict):
     """
 
     task: Literal["vocoder"] = "vocoder"
-    seed: int = 0
+    seed: NonNegativeInt = 0
     network: VocoderNetworkConfig
     segment: int = Field(default=8192, ge=1024)
     batch: int = Field(default=16, ge=1)
@@ -64,6 +65,14 @@ class VocoderConfig(_Strict):
     def _fits(self) -> VocoderConfig:
         if self.segment % self.network.mel.hop:
             raise ValueError(f"segment must be a multiple of the hop {self.network.mel.hop}")
+        if self.segment <= self._longest_spectrum // 2:
+            raise ValueError(f"segment must exceed half a spectrum of {self._longest_spectrum}")
         if self.network.family == "flow" and self.adversarial:
             raise ValueError("a flow vocoder has its own loss and no adversarial part")
         return self
+
+    @property
+    def _longest_spectrum(self) -> int:
+        """Samples of the longest spectrum in training, which mirrors half of them at both ends."""
+        judging = self.adversarial.n_ffts if self.adversarial else ()
+        return max(LONGEST_SPECTRUM, self.network.mel.n_fft, *judging)

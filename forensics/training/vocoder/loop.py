@@ -18,10 +18,11 @@ import torch
 import yaml
 
 from forensics.corpus.utterance import Source, Utterance
+from forensics.errors import UsageError
 from forensics.networks.vocoders.folder import VocoderCard, save_vocoder
 from forensics.progress import Progress
 from forensics.training import checkpoint
-from forensics.training.journal import Journal, claim
+from forensics.training.journal import Journal, alone, claim
 from forensics.training.vocoder.config import VocoderConfig
 from forensics.training.vocoder.fits import Fit, new_fit
 from forensics.training.vocoder.quality import distances, measure
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.safetensors"
 _QUALITY_CLIPS = 24
 _LOOK_CLIPS = 4
+_CPU = torch.device("cpu")
 
 
 def train(
@@ -40,7 +42,7 @@ def train(
     source: str,
     out: Path,
     where: dict[str, str] | None = None,
-    device: str = "cpu",
+    device: torch.device = _CPU,
 ) -> VocoderCard:
     """Train, measure on held-out speakers, and write `out/vocoder`.
 
@@ -49,20 +51,34 @@ def train(
         where: which rows of a CSV.
 
     Raises:
-        UsageError: nothing to train on, or `out` holds a run of another config or source.
+        UsageError: nothing to train on, `out` holds a run of another config or source, somebody
+            trains in `out` at this moment, or the loss is not finite any more.
+        MachineError: `out` cannot be written.
     """
+    with alone(out):
+        return _train(config, source, out, where, device)
+
+
+def _train(
+    config: VocoderConfig,
+    source: str,
+    out: Path,
+    where: dict[str, str] | None,
+    device: torch.device,
+) -> VocoderCard:
     shortest = config.segment / config.network.mel.sampling_rate
     found, heard, held = read_recordings(source, where, config.held_out_share, shortest)
     claim(out, yaml.safe_dump({**config.model_dump(mode="json"), "source": _digest(heard + held)}))
     rate = config.network.mel.sampling_rate
     segments = SpeechSegments(found.root, heard, rate, config.cache_mb)
-    held_clips = [segments.clip(one) for one in held[:_QUALITY_CLIPS]]
-    fit = new_fit(config, torch.device(device))
-    _run(fit, segments, held_clips, out, torch.device(device))
+    held = segments.readable(held[:_QUALITY_CLIPS])
+    held_clips = [segments.clip(one) for one in held]
+    fit = new_fit(config, device)
+    _run(fit, segments, held_clips, out, device)
     network = fit.average.cpu()
     quality = None
     if held_clips:
-        speakers = len({one.group for one in held[:_QUALITY_CLIPS]})
+        speakers = len({one.group for one in held})
         quality = measure(network, config.network.mel, held_clips, speakers)
         show_copies(network, config.network.mel, held_clips[0], out)
     return save_vocoder(
@@ -100,12 +116,17 @@ def _run(
             if number % config.checkpoint_every and number < config.steps:
                 continue
             figures = {name: float(np.mean(values)) for name, values in sums.items()}
+            figures |= _look(fit, held)
             sums = {}
+            if not np.isfinite(list(figures.values())).all():
+                raise UsageError(
+                    f"the loss is not finite any more at step {number}",
+                    f"lower learning_rate, and call it with another --out than {out}",
+                )
             journal.append(
                 step=number,
                 seconds=round(time.monotonic() - started, 1),
                 **figures,
-                **_look(fit, held),
             )
             checkpoint.save(saved, {"step": number, **fit.state()})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import torch
 
 from forensics.corpus.source import load_source
 from forensics.corpus.utterance import Source, Utterance
-from forensics.errors import UsageError
+from forensics.errors import MediaError, UsageError
 from forensics.media.audio import read_audio
 from forensics.media.files import read_bytes
+
+log = logging.getLogger(__name__)
 
 _LEAST_RMS = 1e-3
 
@@ -29,6 +32,7 @@ class SpeechSegments:
     def __init__(self, root: Path, utterances: Sequence[Utterance], rate: int, cache_mb: int):
         self.root, self.utterances, self.rate = root, list(utterances), rate
         self._cache: dict[str, np.ndarray] = {}
+        self._unreadable: set[str] = set()
         self._room = cache_mb << 20
 
     def batch(self, seed: int, step: int, size: int, length: int) -> torch.Tensor:
@@ -37,7 +41,11 @@ class SpeechSegments:
         return torch.from_numpy(np.stack([self._segment(rng, length) for _ in range(size)]))
 
     def clip(self, utterance: Utterance) -> np.ndarray:
-        """float32 (T,), the whole recording."""
+        """float32 (T,), the whole recording.
+
+        Raises:
+            MediaError: it cannot be decoded, though its header looked well.
+        """
         if utterance.id in self._cache:
             return self._cache[utterance.id].astype(np.float32) / 32768
         wave = read_audio(read_bytes(self.root / utterance.path, span=utterance.span))
@@ -48,9 +56,27 @@ class SpeechSegments:
             self._room -= stored.nbytes
         return stored.astype(np.float32) / 32768
 
+    def readable(self, utterances: Sequence[Utterance]) -> list[Utterance]:
+        """Those that can be decoded; the others are named in a warning."""
+        return [one for one in utterances if self._heard(one) is not None]
+
+    def _heard(self, utterance: Utterance) -> np.ndarray | None:
+        """The recording; None, and a warning the first time, where it cannot be decoded."""
+        try:
+            return self.clip(utterance)
+        except MediaError as error:
+            if utterance.id not in self._unreadable:
+                log.warning("passed over: %s: %s", utterance.path, error)
+                self._unreadable.add(utterance.id)
+            if self._unreadable.issuperset(one.id for one in self.utterances):
+                raise UsageError(
+                    f"no recording of {self.root} can be decoded", "name other recordings"
+                ) from error
+            return None
+
     def _segment(self, rng: np.random.Generator, length: int) -> np.ndarray:
         segment = self._cut(rng, length)
-        for _ in range(20):  # a few tries past silence
+        for _ in range(20):  # a few tries past silence, and past what cannot be decoded
             if np.sqrt(np.mean(segment**2)) > _LEAST_RMS:
                 break
             segment = self._cut(rng, length)
@@ -58,7 +84,9 @@ class SpeechSegments:
         return np.clip(segment * level, -1, 1).astype(np.float32)
 
     def _cut(self, rng: np.random.Generator, length: int) -> np.ndarray:
-        clip = self.clip(self.utterances[rng.integers(len(self.utterances))])
+        clip = self._heard(self.utterances[rng.integers(len(self.utterances))])
+        if clip is None:
+            return np.zeros(length, np.float32)
         if len(clip) < length:
             clip = np.pad(clip, (0, length - len(clip)))
         start = rng.integers(len(clip) - length + 1)
@@ -81,6 +109,11 @@ def read_recordings(
     ]
     held = [one for one in usable if _is_held_out(one.group, held_out_share)]
     heard = [one for one in usable if not _is_held_out(one.group, held_out_share)]
+    if held and not heard:
+        raise UsageError(
+            f"{source}: held_out_share {held_out_share:g} keeps back all speakers that there are",
+            "--set held_out_share=0, or name more speakers",
+        )
     if not heard:
         raise UsageError(
             f"{source} holds no recording of {shortest_s:g} s or more to train on",

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 _RESOLUTIONS = ((128, 16), (256, 32), (512, 64), (1024, 80), (2048, 128))  # n_fft, mel bands
+LONGEST_SPECTRUM = _RESOLUTIONS[-1][0]  # samples
 
 
 class SpectralLoss(nn.Module):
