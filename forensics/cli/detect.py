@@ -37,10 +37,18 @@ def detect(
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also write an HTML report.")
     ] = None,
+    hop: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Between windows; default: no overlap."),
+    ] = None,
     max_windows: Annotated[
-        int, typer.Option(min=1, help="Of longer files, 4 s windows that are scored.")
-    ] = 64,
+        int | None,
+        typer.Option(min=1, help="Score no more than that many windows of a file, evenly spread."),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; default: 1 with ONNX, all with torch.")
+    ] = None,
 ) -> None:
     """Tell forged speech from real. Exit code 3 when some files could not be judged."""
     # Threads that spin while they wait made scoring ten times slower on a busy machine. Read when
@@ -61,8 +69,9 @@ def detect(
         items,
         detector,
         weights=weights,
-        config=SpeechConfig(max_windows=max_windows),
+        config=SpeechConfig(hop_s=hop, max_windows=max_windows),
         device=device,
+        threads=threads,
     )
     with _progress(items) as progress:
         for verdict in found:
@@ -91,10 +100,13 @@ def _progress(items: list[InputItem]) -> AbstractContextManager[Progress | None]
 
 def _line(verdict: Verdict, width: int) -> str:
     p = "p   -  " if verdict.p_manipulated is None else f"p {verdict.p_manipulated:.3f}"
+    message = verdict.message
+    if verdict.reason == "uncalibrated":
+        message += f" (raw {verdict.detectors[0].raw:+.3f}, higher = bona fide)"
     label = f"{verdict.label:14}"
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         label = f"\x1b[{_COLOURS[verdict.label]}m{label}\x1b[0m"
-    path, message = _visible(verdict.path), _visible(verdict.message)
+    path, message = _visible(verdict.path), _visible(message)
     text = f"{label}  {p}  {path:{width}}  {verdict.reason}: {message}"
     return text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(
         sys.stdout.encoding or "utf-8"

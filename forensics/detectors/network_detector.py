@@ -94,7 +94,7 @@ class NetworkDetector(SpeechDetector):
         return network.eval()
 
     def score(self, windows: np.ndarray) -> np.ndarray:
-        return self._outputs(windows).score
+        return self.examine(windows)[0]
 
     def explain(self, window: np.ndarray) -> Explanation | None:
         return self._explanation(self._runner.explain(self._checked_windows(window[None])), 0)

@@ -131,7 +131,7 @@ def labels_of(
     """The labels that verdicts with these LLRs (N,) have; None without a shipped threshold."""
     if calibration is None or threshold is None:
         return None
-    return np.array([decide(float(one), threshold, calibration).label for one in llr], dtype=str)
+    return np.array([decide(float(one), threshold).label for one in llr], dtype=str)
 
 
 def answers_by_label(

@@ -261,7 +261,9 @@ class _Scorer:
         chosen: list[int],
     ) -> Iterator[_Result]:
         given = [one for n in chosen if (one := inputs[n]) is not None]
-        verdicts = detect_iter(given, self._detectors[number], batch_size=self._batch_size)
+        verdicts = detect_iter(
+            given, self._detectors[number], batch_size=self._batch_size, explain=False
+        )
         for n, verdict in zip(chosen, verdicts, strict=True):
             raw = verdict.detectors[0].raw if verdict.detectors else math.nan
             place, reason, message = jobs[n].place, verdict.reason, verdict.message

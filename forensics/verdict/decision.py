@@ -17,11 +17,13 @@ from forensics.verdict.schema import Label
 
 @dataclass(frozen=True)
 class Decision:
-    """A label and why. `reason` is a stable code, `message` one line for people."""
+    """A label and why. `reason` is a stable code, `message` one line for people.
+
+    `p_manipulated` is None when there is no calibration: a raw score is no probability.
+    """
 
     label: Label
-    p_manipulated: float
-    llr: float
+    p_manipulated: float | None
     reason: str
     message: str
 
@@ -31,50 +33,49 @@ def p_manipulated(llr: float) -> float:
     return float(_p_manipulated(np.asarray(llr)))
 
 
-def calibrated(raw: float, calibration: Calibration | None) -> float:
-    """The LLR of a raw score; the raw score itself, which only orders, without a calibration."""
-    return raw if calibration is None else float(calibration.llr(np.asarray(raw)))
+def calibrated(raw: float, calibration: Calibration | None) -> float | None:
+    """The LLR of a raw score; None without a calibration: raw scores only order."""
+    return None if calibration is None else float(calibration.llr(np.asarray(raw)))
 
 
-def decide(llr: float, threshold: Threshold | None, calibration: Calibration | None) -> Decision:
+def decide(llr: float | None, threshold: Threshold | None) -> Decision:
     """The label of one file.
 
     Args:
-        llr: what `calibrated` gave; finite.
-        threshold: where labels are cut; None makes every answer `uncertain`.
-        calibration: what turned the raw score into `llr`; None makes every answer `uncertain`.
+        llr: what `calibrated` gave, finite; None makes the answer `uncertain`.
+        threshold: where labels are cut; None makes the answer `uncertain`.
 
     Returns:
         `manipulated` above `manipulated_above`, `bonafide` below `bonafide_below`, else
         `uncertain`. Reasons: above_threshold, below_threshold, between_thresholds, not_vouched (no
         alarm, from a detector that may not call anything bona fide), uncalibrated, no_threshold.
     """
+    if llr is None:
+        message = "the detector is not calibrated: its raw score orders files, no more"
+        return Decision("uncertain", None, "uncalibrated", message)
     p = p_manipulated(llr)
-    if calibration is None:
-        message = "the detector is not calibrated: its score orders files but is no probability"
-        return Decision("uncertain", p, llr, "uncalibrated", message)
     if threshold is None:
         message = "calibrated, but the detector has no threshold to decide by"
-        return Decision("uncertain", p, llr, "no_threshold", message)
+        return Decision("uncertain", p, "no_threshold", message)
     low, high = threshold.bonafide_below, threshold.manipulated_above
     if p > high:
         message = (
             f"above {high:.3g}, where {_percent(threshold.target_fpr)} of real files are expected"
         )
-        return Decision("manipulated", p, llr, "above_threshold", message)
+        return Decision("manipulated", p, "above_threshold", message)
     if low is None:
         message = (
             f"no alarm (p is at most {high:.3g}), but this detector cannot vouch for recordings: "
             "it misses kinds of forgery that it never heard"
         )
-        return Decision("uncertain", p, llr, "not_vouched", message)
+        return Decision("uncertain", p, "not_vouched", message)
     if p < low:
         message = (
             f"below {low:.3g}, where {_percent(threshold.target_fnr)} of forged files are expected"
         )
-        return Decision("bonafide", p, llr, "below_threshold", message)
+        return Decision("bonafide", p, "below_threshold", message)
     message = f"p is between {low:.3g} and {high:.3g}: not enough evidence either way"
-    return Decision("uncertain", p, llr, "between_thresholds", message)
+    return Decision("uncertain", p, "between_thresholds", message)
 
 
 def _percent(share: float) -> str:

@@ -19,7 +19,7 @@ from forensics.verdict.case import Case, answer, not_applicable, provenance_of
 from forensics.verdict.loading import DEFAULT_DETECTOR, load_detector, resolve_detector
 from forensics.verdict.schema import Input, Verdict
 from forensics.verdict.sources import Judgeable, Source, sources
-from forensics.verdict.speech import Readable, SpeechConfig, cut
+from forensics.verdict.speech import Readable, SpeechConfig, Window, WindowStream
 
 if TYPE_CHECKING:
     from forensics.detectors.base import SpeechDetector
@@ -38,6 +38,8 @@ def detect(
     limits: Limits | None = None,
     batch_size: int = 16,
     device: str = "cpu",
+    threads: int | None = None,
+    explain: bool = True,
 ) -> list[Verdict]:
     """Judge files: are they genuine or manipulated?
 
@@ -50,6 +52,8 @@ def detect(
         limits: what one file may cost.
         batch_size: windows scored at once, over all files; results do not depend on it.
         device: where to compute, e.g. "cuda"; a loaded detector stays where it is.
+        threads: CPU threads of a detector that is not loaded yet; see `load_detector`.
+        explain: say what the detector looked at, which some can at the cost of one more window.
 
     Returns:
         One verdict a file, in order. A file that cannot be judged, for whatever reason, gets
@@ -69,6 +73,8 @@ def detect(
             limits=limits,
             batch_size=batch_size,
             device=device,
+            threads=threads,
+            explain=explain,
         )
     )
 
@@ -82,6 +88,8 @@ def detect_iter(
     limits: Limits | None = None,
     batch_size: int = 16,
     device: str = "cpu",
+    threads: int | None = None,
+    explain: bool = True,
 ) -> Iterator[Verdict]:
     """As `detect`, one verdict after the other as soon as a batch is scored; for long streams.
 
@@ -89,16 +97,19 @@ def detect_iter(
     """
     if isinstance(detector, str | Path):
         spec = resolve_detector(detector, weights)
-        load: Callable[[], SpeechDetector] = cache(partial(spec.load, device))
+        load: Callable[[], SpeechDetector] = cache(partial(spec.load, device, threads))
     else:
         loaded = detector
         load = lambda: loaded  # noqa: E731
-    judge = _Judge(load, config or SpeechConfig(), limits or Limits(), batch_size)
+    judge = _Judge(load, config or SpeechConfig(), limits or Limits(), batch_size, explain)
     return judge.run(sources(inputs))
 
 
 class _Judge:
-    """Decodes inputs in order, scores their windows in common batches, answers in order."""
+    """Reads inputs in order, scores their windows in common batches, answers in order.
+
+    Windows are scored as they are read, so that a long file is never in memory as a whole.
+    """
 
     def __init__(
         self,
@@ -106,41 +117,57 @@ class _Judge:
         config: SpeechConfig,
         limits: Limits,
         batch_size: int,
+        explain: bool,
     ):
         self._load, self._config, self._limits = load, config, limits
-        self._batch_size = batch_size
+        self._batch_size, self._explain = batch_size, explain
         self._queue: deque[Case] = deque()
+        self._pending: list[tuple[Case, Window]] = []
 
     def run(self, inputs: Iterator[Source]) -> Iterator[Verdict]:
-        waiting = 0
         for source in inputs:
-            case = self._decoded(source)
+            case = Case(source)
             self._queue.append(case)
-            waiting += len(case.speech.windows) if case.speech else 0
-            if waiting >= self._batch_size:
-                self._score()
-                waiting = 0
+            self._read(case)
             yield from self._answers()
         self._score()
         yield from self._answers()
 
-    def _decoded(self, source: Source) -> Case:
-        case, start = Case(source), time.perf_counter()
+    def _read(self, case: Case) -> None:
+        """Open the input and score its windows whenever they fill a batch."""
+        start = time.perf_counter()
         with ExitStack() as opened:
             try:
                 audio = self._open(case, opened)
             except Exception as error:
                 case.fail(error)
-                return case
+                return
             finally:
                 case.decode_s = time.perf_counter() - start
-            detector, start = self._load(), time.perf_counter()  # its failure ends the whole run
+            detector = self._load()  # its failure ends the whole run
             try:
-                self._cut(case, audio, detector)
+                self._score_windows(case, audio, detector)
             except Exception as error:
                 case.fail(error)
+                self._pending = [pair for pair in self._pending if pair[0] is not case]
+
+    def _score_windows(self, case: Case, audio: Readable, detector: SpeechDetector) -> None:
+        stream = WindowStream(audio, detector.sampling_rate, detector.window_samples, self._config)
+        windows = iter(stream)
+        while case.failure is None:
+            start = time.perf_counter()
+            window = next(windows, None)
             case.decode_s += time.perf_counter() - start
-        return case
+            if window is None:
+                break
+            case.waiting += 1
+            self._pending.append((case, window))
+            if len(self._pending) >= self._batch_size:
+                self._score()
+        case.input = case.input.model_copy(update={"analysed_s": stream.analysed_s})
+        if stream.clipped > _CLIPPED_SHARE:
+            case.note(f"{100 * stream.clipped:.2g} % of the samples exceed full scale: clipped")
+        case.not_run, case.read = stream.not_run, True
 
     def _open(self, case: Case, opened: ExitStack) -> Readable:
         """The input, proved to be audio; what is learnt on the way stays in the case."""
@@ -175,52 +202,47 @@ class _Judge:
             raise _unsupported("video")
         return audio
 
-    def _cut(self, case: Case, audio: Readable, detector: SpeechDetector) -> None:
-        found = cut(audio, detector.sampling_rate, detector.window_samples, self._config)
-        case.input = case.input.model_copy(update={"analysed_s": found.analysed_s})
-        if found.clipped > _CLIPPED_SHARE:
-            case.note(f"{100 * found.clipped:.2g} % of the samples exceed full scale: clipped")
-        case.speech = found
-
     def _score(self) -> None:
-        """Score all that waits: in common batches, or file by file once a batch has failed."""
-        cases = [case for case in self._queue if case.speech is not None and case.raw is None]
-        if not cases:
+        """Score all that waits: in one batch, or file by file once that has failed."""
+        pending, self._pending = self._pending, []
+        if not pending:
             return
         try:
-            self._score_together(cases)
+            self._score_together(pending)
         except Exception as error:
+            cases = list(dict.fromkeys(case for case, _ in pending))
             for case in cases:
                 try:
                     if len(cases) == 1:
                         raise error
-                    self._score_together([case])
+                    self._score_together([pair for pair in pending if pair[0] is case])
                 except Exception as own:
                     case.fail(own)
 
-    def _score_together(self, cases: list[Case]) -> None:
+    def _score_together(self, pending: list[tuple[Case, Window]]) -> None:
         detector, start = self._load(), time.perf_counter()
-        counts = [len(case.speech.windows) for case in cases if case.speech]
-        windows = [w.samples for case in cases if case.speech for w in case.speech.windows]
-        size = self._batch_size
-        scores = np.concatenate(
-            [detector.score(np.stack(windows[i : i + size])) for i in range(0, len(windows), size)]
-        )
+        windows = np.stack([window.samples for _, window in pending])
+        if self._explain:
+            scores, explanations = detector.examine(windows)
+        else:
+            scores, explanations = detector.score(windows), [None] * len(windows)
         if scores.shape != (len(windows),):
             raise ValueError(f"{detector.name} gave scores of shape {scores.shape}")
         each_s = (time.perf_counter() - start) / len(windows)
-        for case, raw in zip(cases, np.split(scores, np.cumsum(counts)[:-1]), strict=True):
-            case.score_s = each_s * len(raw)
-            if np.isfinite(raw).all():
-                case.raw = raw
-            else:
+        for (case, window), raw, explanation in zip(pending, scores, explanations, strict=True):
+            case.score_s += each_s
+            case.take(window, float(raw), explanation)
+            if not np.isfinite(raw) and case.failure is None:
                 case.fail(ValueError(f"{detector.name} gave a score that is not finite"))
 
     def _answers(self) -> Iterator[Verdict]:
         """The verdicts at the head of the queue that are settled."""
         while self._queue and self._queue[0].settled:
             case = self._queue.popleft()
-            yield not_applicable(case) if case.failure else answer(case, self._load())
+            if case.failure is None:
+                yield answer(case, self._load(), self._explain)
+            else:
+                yield not_applicable(case)
 
 
 def _unsupported(modality: str) -> MediaError:

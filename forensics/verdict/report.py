@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from forensics.errors import MachineError
-from forensics.verdict.plots import picture
+from forensics.verdict.plots import layer_map, timeline
 from forensics.verdict.schema import Verdict
 
 MAX_PICTURES = 200  # beyond them cards come without one, so that the page still opens
@@ -31,9 +31,10 @@ def render_report(
     cards = []
     left = MAX_PICTURES
     for verdict, source in zip(verdicts, files, strict=True):
-        drawn = picture(verdict, source) if left else None
+        drawn = timeline(verdict, source) if left else None
+        layers = [layer_map(entry.explanation) if left else None for entry in verdict.detectors]
         left -= drawn is not None
-        cards.append({"verdict": verdict, "picture": drawn})
+        cards.append({"verdict": verdict, "picture": drawn, "layers": layers})
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

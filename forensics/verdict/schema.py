@@ -16,23 +16,63 @@ class _Frozen(BaseModel):
 
 
 class Segment(_Frozen):
-    """A stretch of the file, in seconds, with its own evidence."""
+    """A stretch of the file, in seconds, with its own evidence.
+
+    Attributes:
+        raw: the detector's score, higher = bona fide; llr and p_manipulated: None where it is not
+            calibrated.
+        attention: shares that equal parts of the stretch had in what the detector looked at; they
+            sum to 1. None where it cannot tell, or only at a cost.
+    """
 
     start_s: float
     end_s: float
-    llr: float
-    p_manipulated: float
+    raw: float
+    llr: float | None = None
+    p_manipulated: float | None = Field(default=None, ge=0, le=1)
+    attention: tuple[float, ...] | None = None
+
+
+class SegmentExplanation(_Frozen):
+    """What a detector looked at in the segment that speaks most for manipulation.
+
+    Shares, each list summing to 1: they say where it looked, not what it found there.
+
+    Attributes:
+        start_s, end_s: of the segment.
+        seconds_per_step: length of a step of `time`.
+        time: over the segment (T,).
+        layers: of a layered network, from the input up (L,).
+        layer_groups: of groups of neighbouring layers (G,).
+        attention: over time for each layer (L, T).
+    """
+
+    start_s: float
+    end_s: float
+    seconds_per_step: float
+    time: tuple[float, ...]
+    layers: tuple[float, ...] | None = None
+    layer_groups: tuple[float, ...] | None = None
+    attention: tuple[tuple[float, ...], ...] | None = None
 
 
 class DetectorEntry(_Frozen):
-    """What one detector said. `raw` is its uncalibrated score (higher = bona fide)."""
+    """What one detector said.
+
+    Attributes:
+        runtime: what computed it, in words.
+        raw: its uncalibrated score (higher = bona fide); llr: None where it is not calibrated.
+        explanation: what it looked at, where it can tell.
+    """
 
     name: str
     version: str
     weights_sha256: str
+    runtime: str
     raw: float
-    llr: float
+    llr: float | None = None
     calibration: str
+    explanation: SegmentExplanation | None = None
 
 
 class Input(_Frozen):
@@ -53,8 +93,9 @@ class Verdict(_Frozen):
 
     Attributes:
         label: `uncertain` and `not_applicable` are answers too; `reason` says why.
-        p_manipulated: in [0, 1], 1 = manipulated; None when not applicable.
-        llr: natural-log likelihood ratio, higher = bona fide; None when not applicable.
+        p_manipulated: in [0, 1], 1 = manipulated; None when not applicable or uncalibrated.
+        llr: natural-log likelihood ratio, higher = bona fide; None likewise. What an uncalibrated
+            detector says is its raw score, in `detectors`.
         reason: stable code, e.g. `above_threshold`, `between_thresholds`, `too_short`, `not_media`.
         message: one line for people.
         provenance: what the file says of itself; never part of the score.

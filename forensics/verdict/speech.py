@@ -1,25 +1,23 @@
 """Speech of any length → windows for a detector → one score.
 
-Windows are as long as the detector's and do not overlap; the last one is moved back so that it
-ends with the file. A shorter clip is repeated until it fills a window, the convention since AASIST
-(Jung et al., 2022). A file's score is the mean of its windows' scores, each weighted by the
-seconds of sound that it adds: every audible second counts once, and nothing depends on what else
-is scored in the same batch.
+Windows are as long as the detector's; they do not overlap unless that is asked for, but the last
+one is moved back so that it ends with the file. A shorter clip is repeated until it fills a
+window, the convention since AASIST (Jung et al., 2022). A file's score is the mean of its windows'
+scores, each weighted by the seconds of sound that it adds: every audible second counts once, and
+nothing depends on what else is scored in the same batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from forensics.detectors.calibration import Calibration
 from forensics.errors import MediaError
 from forensics.media.audio import Waveform
-from forensics.verdict.decision import calibrated, p_manipulated
-from forensics.verdict.schema import Segment
 
 _FRAME_S = 0.02
 _MARGIN_S = 0.05  # around a window while it is resampled, so that its edges ring like the rest
@@ -41,8 +39,9 @@ class SpeechConfig(BaseModel):
     """How files are cut and what is too little to judge.
 
     Attributes:
-        hop_s: seconds between windows; None for a window's length.
-        max_windows: of longer files that many windows are scored, evenly spread.
+        hop_s: seconds between windows, less than a window's for windows that overlap; None for a
+            window's length.
+        max_windows: of longer files that many windows are scored, evenly spread; None for all.
         min_speech_s: sound that a file must hold.
         min_window_speech_s: sound that a window must hold to be scored.
         silence_dbfs: frames of 20 ms with a lower RMS, offset removed, are silent.
@@ -51,7 +50,7 @@ class SpeechConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     hop_s: float | None = Field(default=None, gt=0)
-    max_windows: int = Field(default=64, ge=1)
+    max_windows: int | None = Field(default=None, ge=1)
     min_speech_s: float = Field(default=0.5, ge=0)
     min_window_speech_s: float = Field(default=0.1, ge=0)
     silence_dbfs: float = Field(default=-60.0, lt=0)
@@ -86,7 +85,7 @@ class CutSpeech:
     not_run: tuple[str, ...]
 
 
-def window_starts(total: int, window: int, hop: int, max_windows: int) -> list[int]:
+def window_starts(total: int, window: int, hop: int, max_windows: int | None = None) -> list[int]:
     """First samples of the windows over `total` samples, ascending; the last ends with the file
     unless only one of many may be scored."""
     if total <= window:
@@ -94,48 +93,81 @@ def window_starts(total: int, window: int, hop: int, max_windows: int) -> list[i
     starts = list(range(0, total - window + 1, hop))
     if starts[-1] != total - window:
         starts.append(total - window)
-    if len(starts) > max_windows:
+    if max_windows is not None and len(starts) > max_windows:
         spread = np.linspace(0, len(starts) - 1, max_windows).round().astype(int)
         starts = [starts[i] for i in spread]
     return starts
 
 
+class WindowStream:
+    """The windows of a file that hold sound, one after the other; once over them.
+
+    No more of the file is in memory than one window.
+
+    Attributes:
+        analysed_s, clipped, not_run: as in `CutSpeech`, of what has been read so far.
+    """
+
+    def __init__(
+        self, audio: Readable, sampling_rate: int, window_samples: int, config: SpeechConfig
+    ):
+        self._audio, self._config = audio, config
+        self._rate, self._window = sampling_rate, window_samples
+        self._total = round(audio.duration_s * sampling_rate)
+        hop_s = config.hop_s
+        hop = window_samples if hop_s is None else max(1, round(hop_s * sampling_rate))
+        every = window_starts(self._total, window_samples, hop)
+        self._starts = window_starts(self._total, window_samples, hop, config.max_windows)
+        self._every, self._scored = len(every), 0
+        self._read = self._clipped = self._analysed = 0
+
+    def __iter__(self) -> Iterator[Window]:
+        """
+        Raises:
+            MediaError: what reading raises; at the end `silent`, `too_short` (too little sound).
+        """
+        covered, sound_s, kept_s = 0, 0.0, 0.0
+        for start in self._starts:
+            part = _part(self._audio, start, min(self._window, self._total), self._rate)
+            self._clipped += int((np.abs(part) > 1.0).sum())
+            self._read += len(part)
+            known = max(0, covered - start)
+            active = active_frames(part, self._rate, self._config.silence_dbfs)
+            weight = _FRAME_S * float(active[round(known / (_FRAME_S * self._rate)) :].sum())
+            covered = start + len(part)
+            sound_s += weight
+            if weight == 0 or _FRAME_S * active.sum() < self._config.min_window_speech_s:
+                continue
+            self._analysed += len(part) - known
+            self._scored += 1
+            kept_s += weight
+            samples = np.resize(np.clip(part, -1.0, 1.0), self._window)  # repeats what is shorter
+            yield Window(start / self._rate, covered / self._rate, samples, weight)
+        _check_enough(sound_s, kept_s, self._config)
+
+    @property
+    def analysed_s(self) -> float:
+        return self._analysed / self._rate
+
+    @property
+    def clipped(self) -> float:
+        return self._clipped / max(self._read, 1)
+
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        return _not_run(self._every, len(self._starts), self._scored)
+
+
 def cut(
     audio: Readable, sampling_rate: int, window_samples: int, config: SpeechConfig
 ) -> CutSpeech:
-    """Read the windows of a file, never more of it at once than one.
+    """All windows of a file at once.
 
     Raises:
-        MediaError: `silent`, `too_short` (too little sound), and what reading raises.
+        MediaError: as `WindowStream` does.
     """
-    total = round(audio.duration_s * sampling_rate)
-    hop = window_samples if config.hop_s is None else max(1, round(config.hop_s * sampling_rate))
-    every = window_starts(total, window_samples, hop, max(total, 1))
-    starts = window_starts(total, window_samples, hop, config.max_windows)
-    windows: list[Window] = []
-    covered = analysed = clipped = heard = 0
-    sound_s = 0.0
-    for start in starts:
-        part = _part(audio, start, min(window_samples, total), sampling_rate)
-        clipped += int((np.abs(part) > 1.0).sum())
-        heard += len(part)
-        known = max(0, covered - start)
-        active = active_frames(part, sampling_rate, config.silence_dbfs)
-        weight = _FRAME_S * float(active[round(known / (_FRAME_S * sampling_rate)) :].sum())
-        covered = start + len(part)
-        sound_s += weight
-        if weight == 0 or _FRAME_S * active.sum() < config.min_window_speech_s:
-            continue
-        analysed += len(part) - known
-        samples = np.resize(np.clip(part, -1.0, 1.0), window_samples)  # repeats what is shorter
-        windows.append(Window(start / sampling_rate, covered / sampling_rate, samples, weight))
-    _check_enough(windows, sound_s, config)
-    return CutSpeech(
-        tuple(windows),
-        analysed / sampling_rate,
-        clipped / heard,
-        _not_run(len(every), len(starts), len(windows)),
-    )
+    stream = WindowStream(audio, sampling_rate, window_samples, config)
+    return CutSpeech(tuple(stream), stream.analysed_s, stream.clipped, stream.not_run)
 
 
 def active_frames(samples: np.ndarray, sampling_rate: int, silence_dbfs: float) -> np.ndarray:
@@ -147,21 +179,17 @@ def active_frames(samples: np.ndarray, sampling_rate: int, silence_dbfs: float) 
     return power > 10 ** (silence_dbfs / 10)
 
 
-def pool(windows: tuple[Window, ...], raw: np.ndarray) -> float:
+class Weighted(Protocol):
+    """A window, or what is kept of one."""
+
+    @property
+    def weight(self) -> float: ...
+
+
+def pool(windows: Sequence[Weighted], raw: np.ndarray) -> float:
     """Raw scores float64 (windows,) → the file's raw score: their weighted mean."""
     weights = np.array([window.weight for window in windows])
     return float(np.average(raw, weights=weights))
-
-
-def segments(
-    windows: tuple[Window, ...], raw: np.ndarray, calibration: Calibration | None
-) -> tuple[Segment, ...]:
-    """What each window says by itself."""
-    llrs = [calibrated(float(score), calibration) for score in raw]
-    return tuple(
-        Segment(start_s=w.start_s, end_s=w.end_s, llr=llr, p_manipulated=p_manipulated(llr))
-        for w, llr in zip(windows, llrs, strict=True)
-    )
 
 
 def _part(audio: Readable, start: int, count: int, sampling_rate: int) -> np.ndarray:
@@ -176,12 +204,12 @@ def _part(audio: Readable, start: int, count: int, sampling_rate: int) -> np.nda
     return np.pad(samples, (0, count - len(samples)))  # rounding may lack a sample
 
 
-def _check_enough(windows: list[Window], sound_s: float, config: SpeechConfig) -> None:
+def _check_enough(sound_s: float, kept_s: float, config: SpeechConfig) -> None:
     if sound_s == 0:
         raise MediaError(
             "silent", f"no sound above {config.silence_dbfs:.0f} dBFS", "record it louder"
         )
-    if not windows or sum(window.weight for window in windows) < config.min_speech_s:
+    if kept_s == 0 or kept_s < config.min_speech_s:
         raise MediaError(
             "too_short",
             f"{sound_s:.2f} s of sound, {config.min_speech_s:.2f} s are needed",

@@ -37,15 +37,15 @@ def test_p_is_even_around_no_evidence(llr):
 @given(LLR, LLR, cuts)
 def test_more_evidence_for_forgery_never_gives_a_milder_label(one, other, cut):
     low, high = sorted((one, other))
-    forged = decide(low, threshold(cut), CALIBRATION)
-    genuine = decide(high, threshold(cut), CALIBRATION)
+    forged = decide(low, threshold(cut))
+    genuine = decide(high, threshold(cut))
     assert forged.p_manipulated >= genuine.p_manipulated
     assert ORDER[forged.label] >= ORDER[genuine.label]
 
 
 @given(LLR, cuts)
 def test_labels_follow_the_thresholds(llr, cut):
-    decision = decide(llr, threshold(cut), CALIBRATION)
+    decision = decide(llr, threshold(cut))
     above, below = decision.p_manipulated > cut[1], decision.p_manipulated < cut[0]
     expected = "manipulated" if above else "bonafide" if below else "uncertain"
     assert decision.label == expected
@@ -61,26 +61,27 @@ def test_labels_follow_the_thresholds(llr, cut):
 
 @given(LLR)
 def test_without_calibration_or_threshold_nothing_is_certain(llr):
-    uncalibrated = decide(llr, THRESHOLD, None)
+    uncalibrated = decide(None, THRESHOLD)
     assert (uncalibrated.label, uncalibrated.reason) == ("uncertain", "uncalibrated")
-    bare = decide(llr, None, CALIBRATION)
+    assert uncalibrated.p_manipulated is None
+    bare = decide(llr, None)
     assert (bare.label, bare.reason) == ("uncertain", "no_threshold")
 
 
 def test_messages_name_the_error_rates_that_the_threshold_was_found_for():
-    assert "5 % of real files" in decide(-9.0, THRESHOLD, CALIBRATION).message
-    assert "10 % of forged files" in decide(9.0, THRESHOLD, CALIBRATION).message
+    assert "5 % of real files" in decide(-9.0, THRESHOLD).message
+    assert "10 % of forged files" in decide(9.0, THRESHOLD).message
 
 
 @given(st.floats(-100, 100))
-def test_calibration_is_affine_and_absent_it_changes_nothing(raw):
+def test_calibration_is_affine_and_absent_there_is_no_llr(raw):
     assert calibrated(raw, CALIBRATION) == pytest.approx(2.0 * raw + 0.1)
-    assert calibrated(raw, None) == raw
+    assert calibrated(raw, None) is None
 
 
 def test_a_detector_that_may_not_vouch_never_says_bonafide():
     cut = THRESHOLD.model_copy(update={"bonafide_below": None})
     for llr in (30.0, 3.0, 0.0):
-        decision = decide(llr, cut, CALIBRATION)
+        decision = decide(llr, cut)
         assert (decision.label, decision.reason) == ("uncertain", "not_vouched")
-    assert decide(-30.0, cut, CALIBRATION).label == "manipulated"
+    assert decide(-30.0, cut).label == "manipulated"

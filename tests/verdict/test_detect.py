@@ -93,6 +93,8 @@ def test_good_files_get_a_whole_verdict(clips, detector):
         assert (entry.name, entry.version) == ("aasist-l", AasistLDetector.version)
         assert entry.weights_sha256 == detector.bundle.weights_sha256
         assert verdict.llr == pytest.approx(2 * entry.raw + 0.1)
+        assert all(s.llr == pytest.approx(2 * s.raw + 0.1) for s in verdict.segments)
+        assert entry.runtime.startswith("torch") and entry.explanation is None
         assert "fitted on a test" in entry.calibration
         assert verdict.modality == "speech"
         assert verdict.input.analysed_s == pytest.approx(verdict.input.duration_s, abs=0.01)
@@ -152,11 +154,11 @@ class Failing(AasistLDetector):
 
     name = "failing"
 
-    def score(self, windows):
+    def examine(self, windows):
         if (windows[:, 0] == 0.5).any():
             raise RuntimeError("index out of range")
-        scores = super().score(windows)
-        return np.where(windows[:, 0] == 0.25, np.nan, scores)
+        scores, explanations = super().examine(windows)
+        return np.where(windows[:, 0] == 0.25, np.nan, scores), explanations
 
 
 @pytest.mark.parametrize(("first", "message"), [(0.5, "index out of range"), (0.25, "not finite")])
@@ -227,7 +229,10 @@ def test_an_uncalibrated_detector_is_never_certain(tmp_path, clips):
     (verdict,) = detect([clips[0]], bare)
     assert (verdict.label, verdict.reason) == ("uncertain", "uncalibrated")
     assert verdict.detectors[0].calibration == "none"
-    assert verdict.detectors[0].raw == verdict.llr
+    assert verdict.p_manipulated is None and verdict.llr is None
+    assert verdict.detectors[0].llr is None and np.isfinite(verdict.detectors[0].raw)
+    assert all(s.llr is None and s.p_manipulated is None for s in verdict.segments)
+    assert verdict.detectors[0].raw == pytest.approx(verdict.segments[0].raw, abs=1)
     assert verdict.threshold is None
     cut = tiny_detector.save(tmp_path / "cut", thresholds=())
     assert detect([clips[0]], cut)[0].reason == "no_threshold"
