@@ -185,7 +185,7 @@ class Fit:
         if not math.isfinite(mean):
             raise UsageError(
                 f"the loss is not finite any more at step {self.step}",
-                "lower fit.learning_rate, or limit the gradient with fit.gradient_clip",
+                "with another --out, lower fit.learning_rate or limit fit.gradient_clip",
             )
         self.loss_sum.zero_()
         self.losses = 0

@@ -16,7 +16,7 @@ import yaml
 
 from forensics import shards
 from forensics.corpus.index import CorpusInfo, inspect_corpus
-from forensics.detectors.bundle import Bundle, BundleCard, Measurement
+from forensics.detectors.bundle import CONFIG, WEIGHTS, Bundle, BundleCard, Measurement
 from forensics.errors import UsageError
 from forensics.evaluation.intervals import bootstrap
 from forensics.evaluation.metrics import eer
@@ -148,8 +148,10 @@ def with_lanes(fit: FitConfig, processes: int, loaders: int) -> FitConfig:
 
 def _claim(out: Path, info: CorpusInfo, config: DetectorConfig) -> None:
     claim(out, yaml.safe_dump({"plan": info.plan, **config.model_dump(mode="json")}))
-    if (out / BUNDLE).exists():
+    if (out / BUNDLE / CONFIG).exists():
         raise UsageError(f"{out} holds a finished run", "name another folder")
+    # A kill between the weights and their config leaves weights that nothing describes.
+    (out / BUNDLE / WEIGHTS).unlink(missing_ok=True)
 
 
 def _order(config: DetectorConfig, corpus: str, out: Path) -> tuple[str, ...]:
