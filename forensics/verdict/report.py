@@ -32,7 +32,11 @@ def render_report(
     left = MAX_PICTURES
     for verdict, source in zip(verdicts, files, strict=True):
         drawn = timeline(verdict, source) if left else None
-        layers = [layer_map(entry.explanation) if left else None for entry in verdict.detectors]
+        layers = [
+            (entry, shown)
+            for entry in verdict.detectors
+            if left and (shown := layer_map(entry.explanation))
+        ]
         left -= drawn is not None
         cards.append({"verdict": verdict, "picture": drawn, "layers": layers})
     environment = Environment(
