@@ -116,7 +116,7 @@ def test_what_is_frozen_does_not_train_and_does_not_vary(tmp_path):
     assert nothing == set()
     samples = tiny_backbones.noise()
     assert torch.equal(ours(samples)[-1], ours(samples)[-1])  # though it is in training mode
-    with pytest.raises(UsageError, match="of 4 layers"):
+    with pytest.raises(UsageError, match="the model has 4 layers"):
         trained(freeze_layers=5)
 
 

@@ -93,7 +93,14 @@ def test_shipped_configs_cover_three_families():
 
 def test_training_learns_the_spectra(speech, tmp_path):
     config = VocoderConfig.model_validate(
-        {**TINY, "steps": 60, "checkpoint_every": 20, "adversarial": None, "warmup": 5}
+        {
+            **TINY,
+            "steps": 80,
+            "checkpoint_every": 20,
+            "adversarial": None,
+            "warmup": 5,
+            "learning_rate": 0.003,
+        }
     )
     train(config, str(speech), tmp_path)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").open()]
