@@ -43,6 +43,7 @@ bench: setup
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/shards.py
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/detect_speed.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo-out

@@ -129,6 +129,17 @@ def test_a_batch_scores_as_singles_do(clips, detector, batch_size):
                 assert mine.llr == pytest.approx(theirs.llr, abs=1e-5)
 
 
+def test_the_default_detector_gives_the_same_bits_in_any_company(clips):
+    def said(verdict):
+        return verdict.llr, verdict.segments, verdict.detectors[0].explanation
+
+    default = load_detector(threads=2)
+    singles = [said(verdict) for path in clips for verdict in detect(path, batch_size=1)]
+    assert len(set(singles)) == len(clips)
+    assert [said(verdict) for verdict in detect(clips, default, batch_size=5)] == singles
+    assert [said(verdict) for verdict in detect(clips[::-1], default)] == singles[::-1]
+
+
 def test_the_order_of_inputs_is_kept(clips, tmp_path, detector):
     mixed = [tmp_path / "gone.wav", clips[2], b"junk", clips[0], "https://x.org/", clips[1]]
     verdicts = list(detect_iter(mixed, detector, batch_size=4))
