@@ -22,6 +22,7 @@ from machine import machine, table
 
 from forensics.corpus.index import inspect_corpus
 from forensics.evaluation.metrics import eer
+from forensics.locks import alone
 from forensics.shards.storage import publish
 from forensics.training.config import checked, read_settings
 from forensics.training.detector.config import CurriculumConfig, DetectorConfig
@@ -34,7 +35,7 @@ from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.report import OverSeeds
 from forensics.training.detector.train import with_lanes
-from forensics.training.journal import alone, claim
+from forensics.training.journal import claim
 
 ARMS = ("plain", "curriculum", "stages only")
 """`stages only` is the curriculum without a teacher."""
@@ -162,7 +163,7 @@ def main() -> None:
     left_out = [names.split(",") for names in given.leave_out]
     systems = set(info.systems) - {"bonafide"}
     folds = [Fold("all"), *(crossed_folds(left_out, systems) if left_out else [])]
-    with alone(given.out):
+    with alone(given.out, "training"):
         held = {"corpus": info.plan, "leave_out": left_out, **config.model_dump(mode="json")}
         claim(given.out, json.dumps(held, indent=1))
         order = strengths(given.corpus, config, given.out)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from forensics.corpus.recipe import Recipe, load_recipe
 from forensics.corpus.runners import RUNNERS, RunnerName, Work
 from forensics.corpus.source import load_source
 from forensics.corpus.utterance import Source
-from forensics.errors import MachineError, UsageError
+from forensics.errors import UsageError
+from forensics.locks import alone
 from forensics.progress import Progress
 from forensics.shards import storage
 from forensics.shards.reader import read_sidecar
@@ -114,7 +114,8 @@ def build_dataset(
         require_all=require_all,
     )
     require_systems(plan)
-    with _locked(target):
+    # A bucket has no lock: one build at a time there is its users' business.
+    with nullcontext() if storage.is_remote(target) else alone(Path(target), "build"):
         _write_plan(plan, target)
         _remove_parts(target)
         todo = _unfinished(plan, target, retry_failed)
@@ -256,31 +257,6 @@ def _remove_parts(out: str) -> None:
     for name in storage.names(f"{out}/shards"):
         if name.endswith(".part"):
             storage.remove(f"{out}/shards/{name}")
-
-
-@contextmanager
-def _locked(out: str) -> Iterator[None]:
-    """One build at a time in a local folder; the lock dies with its process."""
-    if storage.is_remote(out):
-        yield
-        return
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
-    except OSError as error:
-        raise MachineError(
-            f"cannot write in {out}: {error.strerror}",
-            "name a writable folder with --out",
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another build is running in {out}", "wait for it, or choose another --out"
-            ) from None
-        yield
 
 
 def has_plan(out: str) -> bool:

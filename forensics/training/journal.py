@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from difflib import unified_diff
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from forensics.errors import MachineError, MissingRequirement, UsageError
+from forensics.errors import MissingRequirement, UsageError
 from forensics.shards import storage
 
 RUN, LOG, EVENTS = "run.yaml", "log.jsonl", "tensorboard"
@@ -48,31 +46,6 @@ def claim(folder: Path, resolved_config_yaml: str) -> None:
             f"{folder} holds a run of another config: {'; '.join(changed[:4])}",
             "name another folder, or go on with the config in its run.yaml",
         )
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Nobody else trains in `folder` meanwhile; the lock dies with its process.
-
-    Raises:
-        UsageError: somebody does.
-        MachineError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
-    except OSError as error:
-        raise MachineError(
-            f"cannot write in {folder}: {error.strerror}", "name a writable folder"
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another training is running in {folder}", "wait for it, or name another folder"
-            ) from None
-        yield
 
 
 class Journal:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from forensics import resources
 from forensics.errors import MachineError, UsageError
-from forensics.training.journal import alone
+from forensics.locks import alone
 from forensics.training.vocoder.config import VocoderConfig
 from forensics.training.vocoder.loop import train
 from forensics.training.vocoder.quality import log_spectral_distance, mel_distance
@@ -179,7 +179,10 @@ def test_losses_that_are_lost_end_the_run(speech, tmp_path):
 
 def test_folders_that_cannot_be_had(speech, tmp_path):
     config = VocoderConfig.model_validate({**TINY, "steps": 1})
-    with alone(tmp_path / "busy"), pytest.raises(UsageError, match="another training is running"):
+    with (
+        alone(tmp_path / "busy", "training"),
+        pytest.raises(UsageError, match="another training is running"),
+    ):
         train(config, str(speech), tmp_path / "busy")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MachineError, match="cannot write"):

@@ -20,6 +20,7 @@ from forensics.detectors.bundle import CONFIG, WEIGHTS, Bundle, BundleCard, Meas
 from forensics.errors import UsageError
 from forensics.evaluation.intervals import bootstrap
 from forensics.evaluation.metrics import eer
+from forensics.locks import alone
 from forensics.shards.storage import publish
 from forensics.training.detector.calibrate import LEAST_DEV, UNHEARD, Calibrated, calibrate
 from forensics.training.detector.config import DetectorConfig, FitConfig
@@ -31,7 +32,7 @@ from forensics.training.detector.folds import Fold, crossed_folds
 from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.report import Report, write_report
-from forensics.training.journal import alone, claim
+from forensics.training.journal import claim
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def train(
     """
     if not among.is_first:
         return _train(config, corpus, out, among, workers, loaders, command)
-    with alone(out):
+    with alone(out, "training"):
         return _train(config, corpus, out, among, workers, loaders, command)
 
 

@@ -19,10 +19,11 @@ import yaml
 
 from forensics.corpus.utterance import Source, Utterance
 from forensics.errors import UsageError
+from forensics.locks import alone
 from forensics.networks.vocoders.folder import VocoderCard, save_vocoder
 from forensics.progress import Progress
 from forensics.training import checkpoint
-from forensics.training.journal import Journal, alone, claim
+from forensics.training.journal import Journal, claim
 from forensics.training.vocoder.config import VocoderConfig
 from forensics.training.vocoder.fits import Fit, new_fit
 from forensics.training.vocoder.quality import distances, measure
@@ -55,7 +56,7 @@ def train(
             trains in `out` at this moment, or the loss is not finite any more.
         MachineError: `out` cannot be written.
     """
-    with alone(out):
+    with alone(out, "training"):
         return _train(config, source, out, where, device)
 
 
