@@ -1,4 +1,5 @@
-"""The contract of a generator: a batch of requests in, a batch of forged media out."""
+"""The contract of a generator, and of those that forge speech: a batch of requests in, a batch of
+forged media out. Editors of images have theirs in `forensics.generators.image.base`."""
 
 from __future__ import annotations
 
@@ -53,22 +54,18 @@ class Generated:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-class SpeechGenerator(ABC):
-    """One TTS engine, vocoder or neural codec.
+class Generator(ABC):
+    """What every engine that forges has, whatever it forges.
 
-    Subclasses set the class attributes, list what they need in `requirements` and implement
-    `generate`. `load` runs once per worker before the first batch. Heavy packages are imported
-    inside `load` and `generate`, never at module level. The network is never used.
-    `batch_size` is how many requests one call should get at most.
+    Subclasses set the class attributes and list what they need in `requirements`. `load` runs once
+    per worker before the first call. Heavy packages are imported inside `load` and where the work
+    is done, never at module level. The network is never used.
     """
 
     name: ClassVar[str]
     version: ClassVar[str]
-    kind: ClassVar[SpeechKind]
     licence: ClassVar[str]
     summary: ClassVar[str]
-    modality: ClassVar[str] = "speech"
-    batch_size: ClassVar[int] = 1
     Params: ClassVar[type[GeneratorParams]] = GeneratorParams
 
     def __init__(self, **params: Any):
@@ -91,6 +88,17 @@ class SpeechGenerator(ABC):
 
     def load(self) -> None:  # noqa: B027
         """Load weights and libraries into this process."""
+
+
+class SpeechGenerator(Generator):
+    """One TTS engine, vocoder or neural codec: a generator with a `generate`.
+
+    `batch_size` is how many requests one call should get at most.
+    """
+
+    kind: ClassVar[SpeechKind]
+    modality: ClassVar[str] = "speech"
+    batch_size: ClassVar[int] = 1
 
     @abstractmethod
     def generate(self, batch: Sequence[SpeechRequest]) -> list[Generated | Exception]:

@@ -1,0 +1,1 @@
+"""What an image goes through, whatever its label."""

@@ -1,0 +1,82 @@
+"""The contract of an image detector: a picture in, a finding out.
+
+As for speech, scores are LLR-like and **higher means bona fide** inside the package. Heatmaps are
+for people and for masks: there **1 means manipulated**.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from forensics.detectors.bundle import Bundle
+from forensics.media.image import Picture
+from forensics.registry import Registry
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one detector says of one picture.
+
+    Attributes:
+        score: raw, higher = bona fide; None when the detector cannot judge this picture.
+        not_applicable: why it cannot, in one line ("no quantisation table: not a JPEG").
+        heatmap: float32 (H, W) in [0, 1], 1 = manipulated, stored orientation, or None.
+        mask: bool (H, W): what the detector itself calls manipulated, or None.
+        details: figures behind the score (false-alarm number, estimated quality), JSON-safe.
+        parts: name → finding of each detector that a fusion heard.
+    """
+
+    score: float | None
+    not_applicable: str | None = None
+    heatmap: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Finding] = field(default_factory=dict)
+
+
+class ImageDetector(ABC):
+    """Judges one picture at a time, of any size.
+
+    Attributes:
+        paper: where the method is from.
+        needs_weights: whether `from_folder` needs a weights folder; classical methods do not.
+        bundle: weights with calibration and thresholds; None for a method without.
+        runtime: what computes it, in words.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    licence: ClassVar[str]
+    summary: ClassVar[str]
+    paper: ClassVar[str]
+    modality: ClassVar[str] = "image"
+    needs_weights: ClassVar[bool] = False
+    bundle: Bundle | None = None
+    runtime: str = "numpy"
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path | None, device: str = "cpu", threads: int | None = None
+    ) -> ImageDetector:
+        """Ready to judge; weights, where it has some, are checked against their pinned SHA-256.
+
+        Raises:
+            MissingRequirement: it needs weights and there are none, or no such device.
+            CorpusError: the weights do not match their hash.
+        """
+        return cls()
+
+    @abstractmethod
+    def examine(self, picture: Picture) -> Finding:
+        """Judge. Never raises for a picture that it cannot judge: says so in the finding."""
+
+
+IMAGE_DETECTORS: Registry[ImageDetector] = Registry(
+    "image detector", "forensics.detectors.image", "forensics.image_detectors"
+)
+register_image_detector = IMAGE_DETECTORS.register

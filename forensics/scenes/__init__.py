@@ -1,0 +1,1 @@
+"""What is in a frame, what could be edited there, and where."""
