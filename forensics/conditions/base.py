@@ -22,11 +22,15 @@ class Condition(BaseModel, ABC):
 
     `apply` keeps the number of samples and the sampling rate, is deterministic under `rng`, and
     returns besides what it drew (JSON-safe), for the item's metadata.
+
+    Attributes:
+        keeps_time: whether what is heard stays where it was, so that labels of stretches hold.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: ClassVar[str]
     summary: ClassVar[str]
+    keeps_time: ClassVar[bool] = True
 
     @abstractmethod
     def apply(self, wave: Waveform, rng: np.random.Generator) -> tuple[Waveform, dict[str, Any]]:

@@ -28,9 +28,11 @@ SWEEP: dict[str, ConditionChoice] = {
     "noise20": ConditionChoice(use="noise", params={"colours": ("white",), "snr_db": (20, 20)}),
     "noise10": ConditionChoice(use="noise", params={"colours": ("white",), "snr_db": (10, 10)}),
     "reverb": ConditionChoice(use="room", params={"rt60_s": (0.5, 0.5), "drr_db": (3, 3)}),
+    "slow": ConditionChoice(use="speed", params={"factor": (0.87, 0.87)}),
+    "fast": ConditionChoice(use="speed", params={"factor": (1.15, 1.15)}),
 }
 """Bit rates in kbit/s; `mulaw` is the telephone band through G.711; the reverberation time is 0.5 s
-at a direct-to-reverberant ratio of 3 dB."""
+at a direct-to-reverberant ratio of 3 dB; `slow` and `fast` change pitch with tempo."""
 
 
 def checked_conditions(names: Sequence[str]) -> tuple[str, ...]:

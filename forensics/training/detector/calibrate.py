@@ -11,6 +11,7 @@ from forensics.detectors.calibration import Calibration, Threshold
 from forensics.errors import UsageError
 from forensics.evaluation.calibration import fit_affine, fit_threshold
 from forensics.evaluation.metrics import eer
+from forensics.evaluation.sweep import CLEAN
 from forensics.training.detector.config import CalibrateConfig
 from forensics.training.detector.fitted import Fitted
 from forensics.training.detector.held_out import Scored, concatenated
@@ -35,23 +36,26 @@ def calibrate(
 ) -> Calibrated:
     """Fit both to what the crossed fits gave to the unheard, on the final network's scale.
 
-    Thresholds are for the hardest system: for all together, one that looks real would pass far too
-    often.
+    Thresholds are for the hardest system and for the channel in which real speech looks most
+    forged: for all together, one that looks like the other class would pass far too often.
 
     Raises:
         UsageError: too few clips, or the networks do not tell the unheard apart.
     """
     mapped = [_on_scale_of(final, one) for one in crossed]
-    raw = concatenated([final.dev.where(final.dev.is_bonafide), *mapped])
+    everything = concatenated([final.dev.where(final.dev.is_bonafide), *mapped])
+    raw = everything.where(everything.channel == CLEAN)
     real, fake = raw.score[raw.is_bonafide], raw.score[~raw.is_bonafide]
     calibration = fit_affine(real, fake, f"files of {corpus_name}: {UNHEARD}")
     hardest = _hardest(raw, config.target_fnr)
+    worst, through_worst = _worst_channel(everything, config.target_fpr)
     threshold = fit_threshold(
-        calibration.llr(real),
+        calibration.llr(through_worst),
         calibration.llr(raw.score[raw.system == hardest]),
         config.target_fpr,
         config.target_fnr,
-        f"files of corpus {corpus_name}: {UNHEARD}; spoofs: the hardest such system, {hardest}",
+        f"files of corpus {corpus_name}: {UNHEARD}; spoofs: the hardest such system, {hardest}; "
+        f"real speech: through the worst channel, {worst}",
     )
     error = eer(real, raw.score[raw.system == hardest]).value
     if error > config.vouch_below_eer:
@@ -60,6 +64,14 @@ def calibrate(
             "%s was told apart at an EER of %.0f %%: bonafide is withheld", hardest, 100 * error
         )
     return Calibrated(calibration, threshold, raw)
+
+
+def _worst_channel(scored: Scored, target_fpr: float) -> tuple[str, np.ndarray]:
+    """The channel through which that share of real speech scores lowest, and its scores."""
+    real = scored.where(scored.is_bonafide)
+    through = {name: real.score[real.channel == name] for name in sorted(set(real.channel))}
+    worst = min(through, key=lambda name: float(np.quantile(through[name], target_fpr)))
+    return worst, through[worst]
 
 
 def _hardest(scored: Scored, target_fnr: float) -> str:

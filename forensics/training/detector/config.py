@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    field_validator,
+    model_validator,
+)
 
 from forensics.conditions.draw import ConditionPolicy
 from forensics.draws import Range, within
+from forensics.evaluation.sweep import SWEEP
 from forensics.training.losses import CrossEntropyConfig, LossConfig
 
 
@@ -129,6 +138,8 @@ class CalibrateConfig(_Strict):
         leave_out: sets of systems that go missing together; systems that the corpus lacks are
             passed over.
         target_fpr, target_fnr: error rates that the thresholds aim at.
+        channels: conditions of `forensics.evaluation.sweep` that unheard real speech is also sent
+            through. An alarm is as rare as `target_fpr` in the worst of them.
         vouch_below_eer: EER on the hardest left-out system above which the bundle may raise alarms
             but never says `bonafide`.
     """
@@ -136,7 +147,16 @@ class CalibrateConfig(_Strict):
     leave_out: tuple[tuple[str, ...], ...] = Field(min_length=2)
     target_fpr: float = Field(default=0.02, gt=0, lt=1)
     target_fnr: float = Field(default=0.05, gt=0, lt=1)
+    channels: tuple[str, ...] = ()
     vouch_below_eer: float = Field(default=0.25, gt=0, lt=0.5)
+
+    @field_validator("channels")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(names) - set(SWEEP))
+        if unknown:
+            raise ValueError(f"no such channel: {unknown[0]!r}; there are: {', '.join(SWEEP)}")
+        return names
 
 
 class CurriculumConfig(_Strict):

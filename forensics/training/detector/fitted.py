@@ -10,6 +10,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from forensics.evaluation.sweep import CLEAN
 from forensics.networks.export import exported
 from forensics.shards import storage
 from forensics.shards.format import Split
@@ -31,8 +32,8 @@ class Fitted:
         dev_eer: of the weights that were kept, the mean over systems.
         steps: that were done.
         dev: scores of real speech of the dev split, and of what of it the fit left out.
-        unheard: bona fide of left-out speakers, and forgeries of left-out systems; None when
-            nothing was left out.
+        unheard: bona fide of left-out speakers, also through the channels of the calibration, and
+            forgeries of left-out systems; None when nothing was left out.
         test: scores of the test split; None when something was left out.
     """
 
@@ -99,14 +100,21 @@ def _made(plan: FitPlan, among: Processes, loaders: int) -> Fitted:
     network = fit.run()
     fold, window = plan.fold, plan.config.window_samples
 
-    def scored(split: Split, keep: Keep) -> Scored:
-        own = clips(plan.corpus, split, keep, window, among.rank, among.count)
+    def scored(split: Split, keep: Keep, channel: str = CLEAN) -> Scored:
+        own = clips(plan.corpus, split, keep, window, among.rank, among.count, channel)
         return fit.scored(network, own)
 
     dev = scored("dev", fold.compared)
     unheard = test = None
     if fold.parts:
-        unheard = concatenated([scored("train", fold.unheard), dev.where(~dev.is_bonafide)])
+        channels = plan.config.calibrate.channels if plan.config.calibrate else ()
+        unheard = concatenated(
+            [
+                scored("train", fold.unheard),
+                dev.where(~dev.is_bonafide),
+                *(scored("train", fold.unheard_real, channel) for channel in channels),
+            ]
+        )
     else:
         test = scored("test", everything)
     architecture, weights = exported(network)

@@ -36,6 +36,10 @@ class Fold:
         """Training items that neither by system nor by speaker were heard; and real ones."""
         return self.unheard_speaker(group) and (system in self.systems or system == "bonafide")
 
+    def unheard_real(self, system: str, group: str) -> bool:
+        """Real speech of the training split whose speakers were not heard."""
+        return self.unheard_speaker(group) and system == "bonafide"
+
     def compared(self, system: str, group: str) -> bool:
         """What of the dev split is scored in the end: real speech, and systems left out."""
         return system == "bonafide" or system in self.systems

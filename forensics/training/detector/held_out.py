@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from forensics import shards
 from forensics.detectors.network_detector import NetworkDetector
 from forensics.errors import MediaError
 from forensics.evaluation.metrics import auc, eer
-from forensics.media.audio import Waveform
+from forensics.evaluation.sweep import CLEAN, degraded
+from forensics.media.audio import Limits, Waveform
 from forensics.shards.dataset import decode
-from forensics.shards.format import Split
+from forensics.shards.format import Item, Split
 from forensics.shards.storage import Url
 from forensics.training.detector.windows import Keep
 from forensics.verdict.speech import SpeechConfig, Window, cut, pool
@@ -28,30 +29,32 @@ Score = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores float64 (N,), higher = bona fide, beside system ("bonafide" for real) and group."""
+    """Scores float64 (N,), higher = bona fide, beside system ("bonafide" for real), group, and the
+    channel that the clip was sent through ("clean" for none)."""
 
     score: np.ndarray
     system: np.ndarray
     group: np.ndarray
+    channel: np.ndarray
 
     @property
     def is_bonafide(self) -> np.ndarray:
         return self.system == "bonafide"
 
     def save(self, path: Path) -> None:
-        np.savez(path, score=self.score, system=self.system, group=self.group)
+        np.savez(path, **vars(self))
 
     @classmethod
     def load(cls, path: Path) -> Scored:
         with np.load(path, allow_pickle=False) as arrays:
-            return cls(arrays["score"], arrays["system"], arrays["group"])
+            return cls(**arrays)
 
     def where(self, chosen: np.ndarray) -> Scored:
-        return Scored(self.score[chosen], self.system[chosen], self.group[chosen])
+        return Scored(*(column[chosen] for column in vars(self).values()))
 
     def mapped(self, scale: float, offset: float) -> Scored:
         """With `scale * score + offset`."""
-        return Scored(scale * self.score + offset, self.system, self.group)
+        return replace(self, score=scale * self.score + offset)
 
     def systems(self) -> list[str]:
         """The forging systems, sorted."""
@@ -68,11 +71,8 @@ class Scored:
 
 
 def concatenated(parts: list[Scored]) -> Scored:
-    return Scored(
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.system for part in parts]),
-        np.concatenate([part.group for part in parts]),
-    )
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return Scored(*(np.concatenate(column) for column in columns))
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,23 @@ class CutClip:
     windows: tuple[Window, ...]
     system: str
     group: str
+    channel: str = CLEAN
 
 
 def clips(
-    corpus: Url, split: Split, keep: Keep, window_samples: int, part: int = 0, parts: int = 1
+    corpus: Url,
+    split: Split,
+    keep: Keep,
+    window_samples: int,
+    part: int = 0,
+    parts: int = 1,
+    channel: str = CLEAN,
 ) -> Iterator[CutClip]:
     """The clips of a split that `keep` wants and that hold enough sound to be judged.
 
     Args:
         part: of `parts` that the clips are dealt to in turn.
+        channel: that each is sent through, of `forensics.evaluation.sweep`.
     """
     config = SpeechConfig()
     wanted = (
@@ -99,23 +107,31 @@ def clips(
         if keep(item.meta.system, item.meta.group)
     )
     for item in islice(wanted, part, None, parts):
-        samples, rate, _ = decode(item)
+        wave = _heard(item, channel)
         try:
-            speech = cut(Waveform(samples, rate), rate, window_samples, config)
+            speech = cut(wave, wave.sampling_rate, window_samples, config)
         except MediaError:  # the verdict on it would be `not_applicable`
             continue
-        yield CutClip(speech.windows, item.meta.system, item.meta.group)
+        yield CutClip(speech.windows, item.meta.system, item.meta.group, channel)
+
+
+def _heard(item: Item, channel: str) -> Waveform:
+    if channel != CLEAN:
+        return degraded(item.media, item.meta.sha256, channel, Limits())
+    samples, rate, _ = decode(item)
+    return Waveform(samples, rate)
 
 
 def score_clips(score: Score, chosen: Iterable[CutClip]) -> Scored:
     """One score a clip, pooled over its windows as a verdict is."""
-    values, systems, groups = [], [], []
+    values, systems, groups, channels = [], [], [], []
     for clip in chosen:
         raw = score(np.stack([window.samples for window in clip.windows]))
         values.append(pool(clip.windows, raw))
         systems.append(clip.system)
         groups.append(clip.group)
-    return Scored(np.array(values, float), np.array(systems, str), np.array(groups, str))
+        channels.append(clip.channel)
+    return Scored(np.array(values, float), *(np.array(c, str) for c in (systems, groups, channels)))
 
 
 def scorer(network: Any, device: torch.device) -> Score:
