@@ -43,7 +43,8 @@ class MediaError(ForensicsError):
     """One media input that cannot be judged or used. `reason` is a stable code.
 
     Reasons: not_found, not_readable, is_url, empty, not_media, unsupported, unsupported_modality,
-    truncated, too_large, too_long, too_short, silent, no_audio, invalid_samples.
+    truncated, too_large, too_long, too_short, too_small, wrong_size, silent, no_audio,
+    invalid_samples.
     """
 
     exit_code = 3

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Literal
 
 import numpy as np
+
+from forensics.errors import MediaError
+from forensics.media.raw import ByteSource, RawFile
+
+_MASK_THRESHOLD = 127
+_PNG_LEVEL = 6
 
 
 @dataclass(frozen=True)
@@ -48,3 +59,137 @@ class Picture:
         if flip_rows:
             turned = turned[::-1]
         return np.ascontiguousarray(turned[:, ::-1] if flip_columns else turned)
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What an untrusted picture may cost. Beyond them reading stops with a `MediaError`.
+
+    `max_pixels` counts width times height and is compared with the header, before decoding.
+    """
+
+    max_bytes: int = 512 << 20
+    max_pixels: int = 100_000_000
+    min_side: int = 1
+
+
+_LIMITS = ImageLimits()
+
+
+def read_image(source: ByteSource | RawFile, limits: ImageLimits = _LIMITS) -> Picture:
+    """Decode a file or its bytes; content decides how, the name never does.
+
+    Of animated and multi-page files the first picture is read. Alpha is dropped, CMYK converted,
+    16 bit reduced to 8; each is noted. Colour profiles are not applied.
+
+    Raises:
+        MediaError: `not_found`, `not_readable`, `empty`, `not_media`, `unsupported_modality`,
+            `unsupported` (HEIC, float pixels), `truncated` (cut or damaged), `too_large`,
+            `too_small`.
+    """
+    from forensics.media import image_decode, image_facts
+
+    with _raw(source, limits) as raw:
+        with image_decode.opened(raw, limits.max_pixels, limits.min_side) as image:
+            # Before the pixels: Pillow lets go of the header once it has decoded.
+            orientation, exif, facts = image_facts.making(image)
+            tables, sampling = image_facts.quantisation(image), image_facts.subsampling(image)
+            pixels, changes = image_decode.decode(image, raw.name)
+        content = raw.content
+        assert content is not None  # opened
+        suffix = PurePath(raw.name).suffix.lower()
+        wrong = raw.name != "<bytes>" and suffix and suffix not in content.extensions
+        lie = (f"the name ends in {suffix} but the content is {content.container}",)
+    return Picture(
+        pixels,
+        content.container,
+        tables,
+        sampling,
+        orientation,
+        exif,
+        (*(lie if wrong else ()), *changes, *facts),
+    )
+
+
+def read_mask(
+    source: ByteSource | RawFile,
+    size: tuple[int, int] | None = None,
+    limits: ImageLimits = _LIMITS,
+) -> np.ndarray:
+    """bool (H, W), True = manipulated: where the brightest channel is above 127.
+
+    Args:
+        size: (height, width) that the mask must have.
+
+    Raises:
+        MediaError: as `read_image`; `wrong_size`; `unsupported` when the values are 0 and 1, which
+            would read as a mask without any manipulation.
+    """
+    pixels = read_image(source, limits).pixels
+    name = _name(source)
+    if size is not None and pixels.shape[:2] != tuple(size):
+        height, width = pixels.shape[:2]
+        raise MediaError(
+            "wrong_size",
+            f"{name}: the mask is {width} x {height}, its image {size[1]} x {size[0]}",
+            "name the mask that belongs to the image",
+        )
+    if pixels.max() == 1:
+        raise MediaError(
+            "unsupported", f"{name}: mask values are 0 and 1, not 0 and 255", "multiply by 255"
+        )
+    return pixels.max(axis=2) > _MASK_THRESHOLD
+
+
+def encode_image(
+    pixels: np.ndarray,
+    format: Literal["jpeg", "png"],
+    quality: int = 90,
+    subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:2:0",
+) -> bytes:
+    """uint8 (H, W, 3) RGB → a file without metadata, the same bytes for the same pixels.
+
+    Args:
+        quality: of a JPEG, on the IJG scale 1–100 with its standard tables.
+        subsampling: of a JPEG's chroma.
+
+    Raises:
+        ValueError: pixels of another shape or type, a quality that there is not.
+    """
+    from PIL import Image
+
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"uint8 (H, W, 3), not {pixels.dtype} {pixels.shape}")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality {quality} is not in 1 to 100")
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if format == "jpeg":
+        image.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    else:
+        image.save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    return buffer.getvalue()
+
+
+def mask_png(mask: np.ndarray) -> bytes:
+    """bool (H, W) → an 8-bit grey PNG of 0 and 255."""
+    from PIL import Image
+
+    if mask.dtype != np.bool_ or mask.ndim != 2:
+        raise ValueError(f"bool (H, W), not {mask.dtype} {mask.shape}")
+    buffer = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    return buffer.getvalue()
+
+
+def _raw(source: ByteSource | RawFile, limits: ImageLimits) -> AbstractContextManager[RawFile]:
+    """Opened here and closed again, or the caller's, left open."""
+    if isinstance(source, RawFile):
+        return nullcontext(source)
+    return RawFile(source, limits.max_bytes)
+
+
+def _name(source: ByteSource | RawFile) -> str:
+    if isinstance(source, RawFile):
+        return source.name
+    return "<bytes>" if isinstance(source, bytes) else os.fspath(source)

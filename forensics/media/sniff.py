@@ -81,7 +81,9 @@ _PREFIXES: tuple[tuple[bytes, Content], ...] = (
     (b"II*\x00", _content("tiff", "image", "tif tiff dng")),
     (b"MM\x00*", _content("tiff", "image", "tif tiff dng")),
 )
-_IMAGE_BRANDS = frozenset({b"heic", b"heix", b"mif1", b"avif", b"avis"})
+_IMAGE_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
+)
 
 
 def sniff(head: bytes) -> Content | None:
@@ -125,6 +127,8 @@ def promised_bytes(container: str, read_at: ReadAt) -> int | None:
             return _wav_end(read_at, "<" if head[:4] == b"RIFF" else ">")
         if container == "aiff":
             return 8 + struct.unpack_from(">I", head, 4)[0]
+        if container == "webp":
+            return 8 + struct.unpack_from("<I", head, 4)[0]
         if container == "au":
             offset, size = struct.unpack_from(">II", head, 4)
             return None if size == 0xFFFFFFFF else offset + size
