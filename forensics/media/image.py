@@ -91,10 +91,10 @@ def read_image(source: ByteSource | RawFile, limits: ImageLimits = _LIMITS) -> P
 
     with _raw(source, limits) as raw:
         with image_decode.opened(raw, limits.max_pixels, limits.min_side) as image:
-            # Before the pixels: Pillow lets go of the header once it has decoded.
+            pixels, changes = image_decode.decode(image, raw.name)
+            # Not before the pixels: asked for the EXIF of a PNG, Pillow decodes it first.
             orientation, exif, facts = image_facts.making(image)
             tables, sampling = image_facts.quantisation(image), image_facts.subsampling(image)
-            pixels, changes = image_decode.decode(image, raw.name)
         content = raw.content
         assert content is not None  # opened
         suffix = PurePath(raw.name).suffix.lower()
