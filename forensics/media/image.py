@@ -80,7 +80,7 @@ def read_image(source: ByteSource | RawFile, limits: ImageLimits = _LIMITS) -> P
     """Decode a file or its bytes; content decides how, the name never does.
 
     Of animated and multi-page files the first picture is read. Alpha is dropped, CMYK converted,
-    16 bit reduced to 8; each is noted. Colour profiles are not applied.
+    16 bit reduced to 8, a TIFF turned upright; each is noted. Colour profiles are not applied.
 
     Raises:
         MediaError: `not_found`, `not_readable`, `empty`, `not_media`, `unsupported_modality`,

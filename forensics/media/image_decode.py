@@ -15,6 +15,7 @@ import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     Image,
     ImageFile,
@@ -87,9 +88,13 @@ def decode(image: ImageFile.ImageFile, name: str) -> tuple[np.ndarray, tuple[str
     with _as_media_errors(name):
         several = getattr(image, "is_animated", False)
         deep = _has_deep_samples(image)
+        # Pillow turns the pixels of a TIFF, and of nothing else, as its tag asks.
+        turned = image.format == "TIFF" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
         image.load()
     if several:
         notes.append("holds several pictures; the first is judged")
+    if turned:
+        notes.append("turned upright, as its orientation tag asks")
     if image.mode.startswith("I;16"):
         pixels, notes_of_mode = _from_16_bit(image), []
     elif image.mode in _PLAIN | _WITH_ALPHA:

@@ -279,7 +279,15 @@ def test_what_made_the_file_is_told():
     assert read_image(saved(scene(), "JPEG")).exif == {}
 
 
-@pytest.mark.parametrize("format", ("JPEG", "PNG", "TIFF", "WEBP", "AVIF"))
+def test_a_turned_tiff_comes_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = read_image(saved(scene(), "TIFF", exif=exif))
+    assert picture.orientation == 1 and "turned upright" in picture.notes[0]
+    np.testing.assert_array_equal(picture.pixels, np.rot90(scene(), -1))
+
+
+@pytest.mark.parametrize("format", ("JPEG", "PNG", "WEBP", "AVIF"))
 def test_exif_of_every_format_that_has_it(format):
     exif = Image.Exif()
     exif[0x0131], exif[0x0112] = "Editor", 6
