@@ -1,0 +1,138 @@
+"""Where pasted things come from: objects of the camera's frames, and regions that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from forensics.generators.image.target import Target
+from forensics.generators.image.warp import Pose, backward, sampled
+from forensics.scenes.camera import Camera
+from forensics.scenes.objects import find_objects, moving_objects
+from forensics.scenes.regions import Box, box_of
+
+_FRAMES = 4  # of a camera in which objects are looked for
+_LOOK = 64  # pixels of a window's longer side when candidates are compared
+_BEST = 3
+
+
+@dataclass(frozen=True)
+class Donor:
+    """An object that can be cut out.
+
+    Attributes:
+        image: uint8 (H, W, 3), the frame that holds it.
+        mask: bool (H, W), its outline.
+        box: its bounds.
+        label: what it may be.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    box: Box
+    label: str
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+
+def own_objects(pixels: np.ndarray, camera: Camera | None, taken: np.ndarray) -> list[Donor]:
+    """Objects of this frame, whole in it, that touch no pixel of `taken`."""
+    found = find_objects(pixels, camera)
+    donors = [Donor(pixels, one.mask, one.box, one.label) for one in found]
+    return [one for one in donors if _is_whole(one) and not (one.mask & taken).any()]
+
+
+def others_objects(camera: Camera, others: Sequence[np.ndarray]) -> list[Donor]:
+    """What moves in other frames of a camera, whole in them."""
+    return [
+        donor
+        for frame in others[:_FRAMES]
+        for one in moving_objects(frame, camera)
+        if _is_whole(donor := Donor(frame, one.mask, one.box, one.label))
+    ]
+
+
+def _is_whole(donor: Donor) -> bool:
+    left, top, right, bottom = donor.box
+    height, width = donor.mask.shape
+    return left > 1 and top > 1 and right < width - 1 and bottom < height - 1
+
+
+def fit_scale(donor: Donor, box: Box) -> float:
+    """By how much the donor must grow to be as large as the box (its area's square root)."""
+    left, top, right, bottom = donor.box
+    area = (right - left) * (bottom - top)
+    wanted = (box[2] - box[0]) * (box[3] - box[1])
+    return float(np.sqrt(wanted / area))
+
+
+def placed(donor: Donor, pose: Pose, box: Box) -> tuple[np.ndarray, tuple[float, float]] | None:
+    """The donor's outline in the frame, posed, standing on the box's lower edge in its middle.
+
+    It is moved into the frame where it would stick out.
+
+    Returns:
+        bool (H, W), not empty, and the point of the donor's image that comes to lie in the middle
+        of that outline's box; None when it is larger than the frame.
+    """
+    height, width = donor.mask.shape
+    window = Target.of(donor.image, donor.mask).box
+    shape = sampled(255 * donor.mask.astype(np.uint8), pose, window, donor.centre) > 127
+    if not shape.any():
+        return None
+    left, top, right, bottom = box_of(shape)
+    if right - left > width or bottom - top > height:
+        return None
+    x = min(max(round((box[0] + box[2] - right + left) / 2), 0), width - (right - left))
+    y = min(max(box[3] - (bottom - top), 0), height - (bottom - top))
+    result = np.zeros((height, width), bool)
+    result[y : y + bottom - top, x : x + right - left] = shape[top:bottom, left:right]
+    off = np.array([left + right - shape.shape[1], top + bottom - shape.shape[0]]) / 2
+    centre = np.array(donor.centre) + backward(pose) @ off
+    return result, (float(centre[0]), float(centre[1]))
+
+
+def best_match(
+    image: np.ndarray,
+    target: Target,
+    pose: Pose,
+    centres: np.ndarray,
+    covering: bool,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """One of the three best centres of a source region.
+
+    Args:
+        covering: whether the region is to continue the target's surroundings, as what covers an
+            object does; else it should hold something that stands out from its own.
+    """
+    step = max(1, max(target.mask.shape) // _LOOK)
+    mask, around = target.mask[::step, ::step], target.around[::step, ::step]
+    wanted = target.pixels[::step, ::step].astype(np.float32)
+    rim = around if around.any() else ~mask
+    costs = []
+    for x, y in centres:
+        window = target.fetched(image, pose, (x, y), step).astype(np.float32)
+        if covering and rim.any():
+            cost = float(np.abs(window - wanted)[rim].mean()) + _contrast(window, mask, rim)
+        else:
+            cost = -_contrast(window, mask, rim)
+        costs.append(cost)
+    best = np.argsort(np.array(costs), kind="stable")[:_BEST]
+    x, y = centres[best[int(rng.integers(len(best)))]]
+    return float(x), float(y)
+
+
+def _contrast(window: np.ndarray, mask: np.ndarray, rim: np.ndarray) -> float:
+    """How much the middle differs from the rim, in mean and in detail."""
+    if not (mask.any() and rim.any()):
+        return 0.0
+    grey = cv2.cvtColor(window / 255, cv2.COLOR_RGB2GRAY) * 255
+    detail = grey[mask].std() - grey[rim].std()
+    return float(np.abs(window[mask].mean(axis=0) - window[rim].mean(axis=0)).mean() + detail)
