@@ -1,8 +1,9 @@
-"""Which conditions a recording goes through: drawn from its seed, blind to label and audio."""
+"""Which conditions an item goes through: drawn from its seed, blind to label and media."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
@@ -10,26 +11,30 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from forensics.conditions.base import CONDITIONS, Condition
 from forensics.errors import MissingRequirement, UsageError
 from forensics.media.audio import Waveform
+from forensics.registry import Registry
 
 # Keeps this stream apart from whatever else is drawn from the same item's seed.
 _STREAM = 0x636F6E64
 
+C = TypeVar("C")
 
-class ConditionChoice(BaseModel):
+
+class Choice(BaseModel, Generic[C]):
     """One condition that may be drawn: its name, its weight, its parameters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    registry: ClassVar[Registry[Any]]
     use: str
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     params: dict[str, Any] = Field(default_factory=dict)
 
-    def build(self) -> Condition:
+    def build(self) -> C:
         """The condition itself.
 
         Raises:
             UsageError: no condition of that name, or parameters that it does not take.
         """
-        kind = CONDITIONS.get(self.use)
+        kind = self.registry.get(self.use)
         try:
             return kind(**self.params)
         except ValidationError as error:
@@ -39,12 +44,15 @@ class ConditionChoice(BaseModel):
             )
             known = ", ".join(kind.model_fields)
             raise UsageError(
-                f"condition {self.use!r} cannot be used as given: {faults}",
+                f"{self.registry.sort} {self.use!r} cannot be used as given: {faults}",
                 f"its parameters are: {known}",
             ) from error
 
 
-class ConditionPolicy(BaseModel):
+T = TypeVar("T", bound=Choice[Any])
+
+
+class Policy(BaseModel, Generic[T]):
     """How a corpus draws channel conditions; the default draws none.
 
     With `probability` an item gets any at all; then 1 to `max_stack` of the entries of `choose`,
@@ -57,16 +65,17 @@ class ConditionPolicy(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    registry: ClassVar[Registry[Any]]
     probability: float = Field(default=0.0, ge=0, le=1)
     max_stack: int = Field(default=1, ge=1)
-    choose: tuple[ConditionChoice, ...] = ()
-    _conditions: tuple[Condition, ...] = PrivateAttr(())
+    choose: tuple[T, ...] = ()
+    _conditions: tuple[Any, ...] = PrivateAttr(())
 
     def model_post_init(self, context: Any, /) -> None:
         if self.probability > 0 and not self.choose:
             raise UsageError(
                 "conditions have a probability but none to choose from",
-                f"list some under 'choose': {', '.join(CONDITIONS.names())}",
+                f"list some under 'choose': {', '.join(self.registry.names())}",
             )
         if self.choose and self.max_stack > len(self.choose):
             raise UsageError(
@@ -74,10 +83,6 @@ class ConditionPolicy(BaseModel):
                 "an entry is drawn once at most: lower max_stack or add entries",
             )
         self._conditions = tuple(choice.build() for choice in self.choose)
-
-    def check(self) -> list[MissingRequirement]:
-        """What the listed conditions lack on this machine."""
-        return [missing for condition in self._conditions for missing in condition.check()]
 
     def draw(self, seed: int) -> tuple[int, ...]:
         """Indices into `choose`, ascending: what an item of that seed (>= 0) goes through."""
@@ -88,6 +93,27 @@ class ConditionPolicy(BaseModel):
         count = int(rng.integers(1, self.max_stack, endpoint=True))
         drawn = rng.choice(len(weights), count, replace=False, p=weights / weights.sum())
         return tuple(sorted(int(index) for index in drawn))
+
+    def _drawn(self, seed: int) -> Iterator[tuple[str, Any, np.random.Generator]]:
+        """Name, condition and its own stream: what one consumes never moves the next one's draw."""
+        for index in self.draw(seed):
+            yield self.choose[index].use, self._conditions[index], _stream(seed, index + 1)
+
+
+class ConditionChoice(Choice[Condition]):
+    """A condition of speech that may be drawn."""
+
+    registry: ClassVar[Registry[Any]] = CONDITIONS
+
+
+class ConditionPolicy(Policy[ConditionChoice]):
+    """How speech draws its channel; see `Policy`."""
+
+    registry: ClassVar[Registry[Any]] = CONDITIONS
+
+    def check(self) -> list[MissingRequirement]:
+        """What the listed conditions lack on this machine."""
+        return [missing for condition in self._conditions for missing in condition.check()]
 
     def apply(self, wave: Waveform, seed: int) -> tuple[Waveform, tuple[dict[str, Any], ...]]:
         """Draw by the seed (>= 0) and apply.
@@ -100,10 +126,9 @@ class ConditionPolicy(BaseModel):
             MissingRequirement: a drawn condition lacks what it needs; see `check`.
         """
         applied = []
-        for index in self.draw(seed):
-            # One stream each: what one condition consumes never moves the draws of the next.
-            wave, drawn = self._conditions[index].apply(wave, _stream(seed, index + 1))
-            applied.append({"use": self.choose[index].use, **drawn})
+        for name, condition, rng in self._drawn(seed):
+            wave, drawn = condition.apply(wave, rng)
+            applied.append({"use": name, **drawn})
         return wave, tuple(applied)
 
 
