@@ -13,12 +13,12 @@ from typing import Any
 import yaml
 
 from forensics.corpus.index import finish_corpus
+from forensics.corpus.item import Source
 from forensics.corpus.jobs import ShardReport
-from forensics.corpus.plan import Plan, make_plan, read_plan, require_systems
+from forensics.corpus.modality import modality_of, read_plan
+from forensics.corpus.plan import Plan, require_systems
 from forensics.corpus.recipe import Recipe, load_recipe
 from forensics.corpus.runners import RUNNERS, RunnerName, Work
-from forensics.corpus.source import load_source
-from forensics.corpus.utterance import Source
 from forensics.errors import UsageError
 from forensics.locks import alone
 from forensics.progress import Progress
@@ -32,7 +32,7 @@ class BuildResult:
     """What a build did. `generator_s` sums wall seconds inside the engines' own calls."""
 
     out: str
-    plan: Plan
+    plan: Plan[Any, Any, Any]
     built: int = 0
     reused: int = 0
     items: int = 0
@@ -55,12 +55,12 @@ def plan_dataset(
     settings: dict[str, dict[str, Any]] | None = None,
     seed: int | None = None,
     require_all: bool = False,
-) -> tuple[Plan, Source]:
+) -> tuple[Plan[Any, Any, Any], Source[Any]]:
     """Expand a pipeline over a source without building anything: what `--dry-run` shows.
 
     Args:
         pipeline: a shipped name ("audeter") or the path of a recipe.
-        source: folder of recordings, CSV, or shards.
+        source: folder of media, CSV, or shards.
         where: CSV column → value that rows must have.
         systems: names of the recipe's systems to keep; all when None.
         settings: system → parameter → value, over those of the recipe.
@@ -68,12 +68,13 @@ def plan_dataset(
         require_all: a system that cannot run here is an error.
 
     Raises:
-        UsageError, MissingRequirement: see `load_recipe`, `load_source`, `make_plan`.
+        UsageError, MissingRequirement: see `load_recipe` and `Modality`.
     """
-    recipe, sentences = load_recipe(pipeline)
+    recipe, folder = load_recipe(pipeline)
     recipe = _adjusted(recipe, systems, settings or {}, seed, require_all)
-    material = load_source(source, where)
-    return make_plan(recipe, sentences, material), material
+    modality = modality_of(recipe.modality)
+    material = modality.load_source(source, where, recipe)
+    return modality.make_plan(recipe, folder, material), material
 
 
 def build_dataset(
@@ -153,7 +154,7 @@ def _target(out: str, source: Path) -> str:
 
 
 def _run(
-    plan: Plan, work: Work, todo: list[str], runner: RunnerName, workers: int
+    plan: Plan[Any, Any, Any], work: Work, todo: list[str], runner: RunnerName, workers: int
 ) -> Iterator[ShardReport]:
     if not todo:
         return
@@ -202,7 +203,7 @@ def _adjusted(
     return recipe.model_copy(update=changes)
 
 
-def _write_plan(plan: Plan, out: str) -> None:
+def _write_plan(plan: Plan[Any, Any, Any], out: str) -> None:
     path = f"{out}/plan.json"
     if storage.size(path) is not None:
         before = read_plan(path)
@@ -217,7 +218,7 @@ def _write_plan(plan: Plan, out: str) -> None:
     storage.publish(path, plan.model_dump_json().encode())
 
 
-def _difference(before: Plan, now: Plan) -> str:
+def _difference(before: Plan[Any, Any, Any], now: Plan[Any, Any, Any]) -> str:
     """What changed, in words: recipe fields, systems, or the source list."""
     fields = [
         name
@@ -236,7 +237,7 @@ def _difference(before: Plan, now: Plan) -> str:
     return "the source list differs"
 
 
-def _unfinished(plan: Plan, out: str, retry_failed: bool) -> list[str]:
+def _unfinished(plan: Plan[Any, Any, Any], out: str, retry_failed: bool) -> list[str]:
     """Shards that lack a valid completion record; every present one is hashed again."""
     present = set(storage.names(f"{out}/shards"))
     todo = [shard.name for shard in plan.shards if f"{shard.name}.json" not in present]

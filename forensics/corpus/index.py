@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from forensics.corpus.plan import Plan, read_plan
+from forensics.corpus.modality import read_plan
+from forensics.corpus.plan import Plan
 from forensics.errors import CorpusError
 from forensics.shards import storage
 from forensics.shards.format import Sidecar, canonical_json
@@ -59,7 +60,7 @@ class CorpusInfo(_Strict):
     missing_systems: dict[str, str]
 
 
-def finish_corpus(plan: Plan, out: str) -> CorpusInfo:
+def finish_corpus(plan: Plan[Any, Any, Any], out: str) -> CorpusInfo:
     """Write `manifest.parquet`, then `info.json`, from the sidecars."""
     sidecars = list(read_sidecars(out, [shard.name for shard in plan.shards]))
     info = summarise(
@@ -105,7 +106,7 @@ def inspect_corpus(out: str) -> CorpusInfo:
     return summarise(sidecars, name=name, plan=plan, missing=missing, planned=planned)
 
 
-def _missing(plan: Plan) -> dict[str, str]:
+def _missing(plan: Plan[Any, Any, Any]) -> dict[str, str]:
     return {system.name: "; ".join(system.missing) for system in plan.missing}
 
 

@@ -1,39 +1,38 @@
 """Expands a recipe and a source, before any work, into a fixed list of shards.
 
-The plan decides everything: which utterance goes into which split and shard, what each TTS reads,
-which systems run. Its hash covers the recipe, the source list and the generators' fingerprints, so
-the same plan gives the same bytes on any number of workers.
+The plan decides everything: which source item goes into which split and shard, which systems run
+on it. Its hash covers the recipe, the source list and the engines' fingerprints, so the same plan
+gives the same bytes on any number of workers. What is here holds for every modality.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
+from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from importlib.metadata import version
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from forensics.corpus.conditioning import ROAD_VERSION
-from forensics.corpus.recipe import BONAFIDE, Recipe, complaints
-from forensics.corpus.utterance import CHARACTERS_PER_SECOND, Source, Utterance
-from forensics.errors import CorpusError, MissingRequirement, UsageError
-from forensics.generators.base import GENERATORS
-from forensics.shards import storage
+from forensics.corpus.item import SourceItem
+from forensics.corpus.names import item_seed, slug
+from forensics.corpus.recipe import Recipe, complaints
+from forensics.errors import MissingRequirement, UsageError
+from forensics.registry import Registry
 from forensics.shards.format import Split, canonical_json
 
 PLAN_FORMAT = 1
-_MAX_PLAN_BYTES = 1 << 32
-_SLUG_LENGTH = 40
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A part of a plan."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
 
 
-class PlannedSystem(_Frozen):
+class PlannedSystem(Frozen):
     """A system that will run, with what its output depends on."""
 
     name: str
@@ -45,7 +44,7 @@ class PlannedSystem(_Frozen):
     splits: tuple[Split, ...]
 
 
-class MissingSystem(_Frozen):
+class MissingSystem(Frozen):
     """A system that cannot run here, and the commands that would change that."""
 
     name: str
@@ -55,27 +54,37 @@ class MissingSystem(_Frozen):
     fixes: tuple[str, ...]
 
 
-class PlannedUtterance(_Frozen):
-    """A source utterance with its split and the text that TTS systems read for it."""
+I = TypeVar("I", bound=SourceItem)  # noqa: E741
 
-    source: Utterance
+
+class PlannedSource(Frozen, Generic[I]):
+    """A source item with its split: the root of one family of items."""
+
+    source: I
     split: Split
-    text: str
-    text_origin: str
-    language: str
     licence: str
 
 
-class PlannedShard(_Frozen):
-    """One unit of work: all copies of a slice of utterances of one domain and split."""
+F = TypeVar("F", bound=PlannedSource[Any])
+R = TypeVar("R", bound=Recipe)
+S = TypeVar("S", bound="PlannedShard[Any]")
+P = TypeVar("P", bound="Plan[Any, Any, Any]")
+
+
+class PlannedShard(Frozen, ABC, Generic[F]):
+    """One unit of work: all families of a slice of one domain and split."""
 
     name: str
     split: Split
     domain: str
-    utterances: tuple[PlannedUtterance, ...]
+
+    @property
+    @abstractmethod
+    def families(self) -> tuple[F, ...]:
+        """The source items whose families this shard holds."""
 
 
-class Plan(_Frozen):
+class Plan(Frozen, ABC, Generic[R, S, F]):
     """Everything that will be built.
 
     Attributes:
@@ -85,65 +94,40 @@ class Plan(_Frozen):
     """
 
     format: int = PLAN_FORMAT
-    recipe: Recipe
+    recipe: R
     systems: tuple[PlannedSystem, ...]
     missing: tuple[MissingSystem, ...]
     road: dict[str, str]
-    shards: tuple[PlannedShard, ...]
-    hash: str
+    shards: tuple[S, ...]
+    hash: str = ""
 
-    def shard(self, name: str) -> PlannedShard:
+    @abstractmethod
+    def members(self, planned: F) -> list[str]:
+        """Who is planned for a source item: bona fide and systems of its split."""
+
+    def shard(self, name: str) -> S:
         return self._by_name[name]
 
     def systems_of(self, split: Split) -> list[PlannedSystem]:
         return [system for system in self.systems if split in system.splits]
 
+    def item_count(self, shard: S) -> int:
+        return sum(len(self.members(planned)) for planned in shard.families)
+
+    def sealed(self: P) -> P:
+        """The same with its hash."""
+        return self.model_copy(update={"hash": self.digest()})
+
+    def digest(self) -> str:
+        body = self.model_dump(mode="json", exclude={"hash", "missing"})
+        return hashlib.sha256(canonical_json(body)).hexdigest()
+
     @cached_property
-    def _by_name(self) -> dict[str, PlannedShard]:
+    def _by_name(self) -> dict[str, S]:
         return {shard.name: shard for shard in self.shards}
 
-    def members(self, utterance: PlannedUtterance) -> list[str]:
-        """Who is planned for an utterance: bona fide and every system of its split.
 
-        A text without a recording has TTS copies only.
-        """
-        systems = self.systems_of(utterance.split)
-        if utterance.source.text_only:
-            return [system.name for system in systems if system.kind == "tts"]
-        return [BONAFIDE, *(system.name for system in systems)]
-
-    def item_count(self, shard: PlannedShard) -> int:
-        return sum(len(self.members(utterance)) for utterance in shard.utterances)
-
-
-def make_plan(recipe: Recipe, sentences: list[str], source: Source) -> Plan:
-    """Expand.
-
-    Raises:
-        UsageError: wrong parameters, or a source whose groups cross its own splits.
-        MissingRequirement: a channel condition lacks something.
-    """
-    for lack in recipe.conditions.check():
-        raise lack
-    systems, missing = _resolve_systems(recipe)
-    splits = _assign_splits(recipe, source.utterances)
-    utterances = [
-        _plan_utterance(recipe, sentences, utterance, splits[utterance.group])
-        for utterance in source.utterances
-    ]
-    shards = _slice(recipe, utterances)
-    plan = Plan(
-        recipe=recipe,
-        systems=tuple(systems),
-        missing=tuple(missing),
-        road=_road_versions(),
-        shards=tuple(shards),
-        hash="",
-    )
-    return plan.model_copy(update={"hash": _hash(plan)})
-
-
-def require_systems(plan: Plan) -> None:
+def require_systems(plan: Plan[Any, Any, Any]) -> None:
     """Whether the plan may be built.
 
     Raises:
@@ -157,31 +141,25 @@ def require_systems(plan: Plan) -> None:
         )
 
 
-def item_key(source_id: str, system: str) -> str:
-    """The key of one item: hashes only, so that a file name never tells its label."""
-    family = hashlib.sha256(source_id.encode()).hexdigest()[:12]
-    member = hashlib.sha256(f"{source_id}\n{system}".encode()).hexdigest()[:12]
-    return f"{family}-{member}"
+def resolve_systems(
+    recipe: Recipe, engines: Registry[Any]
+) -> tuple[tuple[PlannedSystem, ...], tuple[MissingSystem, ...]]:
+    """The recipe's systems that can run here, and those that cannot.
 
-
-def item_seed(seed: int, *parts: str) -> int:
-    """A 63-bit seed that depends on the recipe's seed and the names given, on nothing else."""
-    digest = hashlib.sha256("\n".join((str(seed), *parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def _resolve_systems(recipe: Recipe) -> tuple[list[PlannedSystem], list[MissingSystem]]:
+    Raises:
+        UsageError: no engine of that name, or parameters that it does not take.
+    """
     present, missing = [], []
     for spec in recipe.systems:
-        cls = GENERATORS.get(spec.use)
+        cls = engines.get(spec.use)
         try:
-            generator = cls(**spec.params)
+            engine = cls(**spec.params)
         except ValidationError as error:
             raise UsageError(
                 f"system {spec.name!r}: {complaints(error)}",
                 f"its parameters are: {', '.join(cls.Params.model_fields) or 'none'}",
             ) from error
-        lacks = generator.check()
+        lacks = engine.check()
         if lacks:
             missing.append(
                 MissingSystem(
@@ -200,42 +178,30 @@ def _resolve_systems(recipe: Recipe) -> tuple[list[PlannedSystem], list[MissingS
                 kind=cls.kind,
                 licence=cls.licence,
                 params=spec.params,
-                fingerprint=generator.fingerprint(),
+                fingerprint=engine.fingerprint(),
                 splits=spec.splits,
             )
         )
-    return present, missing
+    return tuple(present), tuple(missing)
 
 
-def _hash(plan: Plan) -> str:
-    body = plan.model_dump(mode="json", exclude={"hash", "missing"})
-    return hashlib.sha256(canonical_json(body)).hexdigest()
+def assign_splits(recipe: Recipe, items: Sequence[SourceItem]) -> dict[str, Split]:
+    """group → split: the source's own where it states one, else by the recipe's shares.
 
-
-def _road_versions() -> dict[str, str]:
-    """What may change a sample on the road; an upgrade in the middle of a build is another plan."""
-    import soundfile
-
-    packages = ("numpy", "scipy", "soxr", "soundfile")
-    return {
-        "road": ROAD_VERSION,
-        "libsndfile": soundfile.__libsndfile_version__,
-        **{package: version(package) for package in packages},
-    }
-
-
-def _assign_splits(recipe: Recipe, utterances: list[Utterance]) -> dict[str, Split]:
-    """group → split: the source's own where it states one, else by the recipe's shares."""
+    Raises:
+        UsageError: the source puts one group into two splits.
+    """
     sizes: dict[str, int] = defaultdict(int)
     fixed: dict[str, Split] = {}
-    for utterance in utterances:
-        sizes[utterance.group] += 1
-        if utterance.split is not None:
-            before = fixed.setdefault(utterance.group, utterance.split)
-            if before != utterance.split:
+    for item in items:
+        sizes[item.group] += 1
+        if item.split is not None:
+            before = fixed.setdefault(item.group, item.split)
+            if before != item.split:
                 raise UsageError(
-                    f"group {utterance.group!r} is in the splits {before} and {utterance.split}",
-                    "a speaker may be in one split only: mend the source's split column",
+                    f"group {item.group!r} is in the splits {before} and {item.split}",
+                    "a group (speaker, camera) may be in one split only: mend the source's split "
+                    "column",
                 )
     total = sum(recipe.splits.values())
     filled: dict[Split, int] = dict.fromkeys(recipe.splits, 0)
@@ -246,7 +212,7 @@ def _assign_splits(recipe: Recipe, utterances: list[Utterance]) -> dict[str, Spl
         key=lambda group: item_seed(recipe.seed, "split", group),
     )
     assigned = dict(fixed)
-    count = len(utterances)
+    count = len(items)
     for group in free:
         split = max(
             recipe.splits, key=lambda s: recipe.splits[s] / total - filled.get(s, 0) / count
@@ -256,73 +222,24 @@ def _assign_splits(recipe: Recipe, utterances: list[Utterance]) -> dict[str, Spl
     return assigned
 
 
-def _plan_utterance(
-    recipe: Recipe, sentences: list[str], utterance: Utterance, split: Split
-) -> PlannedUtterance:
-    if utterance.text:
-        text, origin = utterance.text, "transcript"
-    else:
-        text, origin = _pick_text(recipe, sentences, utterance), "sentences"
-    return PlannedUtterance(
-        source=utterance,
-        split=split,
-        text=text,
-        text_origin=origin,
-        language=utterance.language or recipe.language if utterance.text else recipe.language,
-        licence=utterance.licence or recipe.licence,
-    )
+class Slice(NamedTuple, Generic[F]):
+    """What a shard is made of."""
+
+    name: str
+    split: Split
+    domain: str
+    families: tuple[F, ...]
 
 
-def _pick_text(recipe: Recipe, sentences: list[str], utterance: Utterance) -> str:
-    """Sentences, from a drawn place on, until they last about as long as the recording."""
-    wanted = min(utterance.duration_s, recipe.conditioning.max_s) * CHARACTERS_PER_SECOND
-    start = item_seed(recipe.seed, "text", utterance.id) % len(sentences)
-    chosen = sentences[start]
-    step = 1
-    while len(chosen) < wanted and step < len(sentences):
-        chosen += " " + sentences[(start + step) % len(sentences)]
-        step += 1
-    return chosen
-
-
-def _slice(recipe: Recipe, utterances: list[PlannedUtterance]) -> list[PlannedShard]:
-    """Shards per domain and split, in an order that mixes speakers."""
-    rooms: dict[tuple[str, Split], list[PlannedUtterance]] = defaultdict(list)
-    for utterance in utterances:
-        rooms[slug(utterance.source.domain), utterance.split].append(utterance)
-    shards = []
+def sliced(
+    name: str, families: Iterable[F], size: int, order: Callable[[F], Any]
+) -> Iterator[Slice[F]]:
+    """Slices of `size` per domain and split, sorted by `order`, named for the corpus `name`."""
+    rooms: dict[tuple[str, Split], list[F]] = defaultdict(list)
+    for planned in families:
+        rooms[slug(planned.source.domain), planned.split].append(planned)
     for (domain, split), members in sorted(rooms.items()):
-        members.sort(key=lambda u: (item_seed(recipe.seed, "order", u.source.id), u.source.id))
-        for number, start in enumerate(range(0, len(members), recipe.utterances_per_shard)):
-            shards.append(
-                PlannedShard(
-                    name=f"{recipe.name}-{domain}-{split}-{number:06d}",
-                    split=split,
-                    domain=domain,
-                    utterances=tuple(members[start : start + recipe.utterances_per_shard]),
-                )
-            )
-    return shards
-
-
-def slug(name: str) -> str:
-    """A name as it may stand in a file name: [a-z0-9_-]+, long ones cut and told apart."""
-    plain = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-") or "x"
-    if len(plain) <= _SLUG_LENGTH:
-        return plain
-    return f"{plain[:_SLUG_LENGTH]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def read_plan(url: str) -> Plan:
-    """The plan that a corpus was begun with.
-
-    Raises:
-        CorpusError: it cannot be read as one.
-    """
-    try:
-        plan = Plan.model_validate_json(storage.read(url, _MAX_PLAN_BYTES))
-    except ValueError as error:
-        raise CorpusError(f"{url} is not a plan", "build into another folder") from error
-    if _hash(plan) != plan.hash:
-        raise CorpusError(f"{url} was changed after it was written", "build into another folder")
-    return plan
+        members.sort(key=order)
+        for number, start in enumerate(range(0, len(members), size)):
+            shard = f"{name}-{domain}-{split}-{number:06d}"
+            yield Slice(shard, split, domain, tuple(members[start : start + size]))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from forensics.corpus.jobs import ShardJob, Watch
-from forensics.corpus.plan import read_plan
+from forensics.corpus.modality import read_plan
 from forensics.corpus.shard_job import ShardBuilder
 from forensics.errors import ForensicsError
 

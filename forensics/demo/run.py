@@ -100,10 +100,10 @@ class _timed:
 
 def _choose_speech(out: Path, speech: Path) -> tuple[Path, str]:
     """At most `MAX_RECORDINGS` usable recordings, spread over speakers, as a CSV."""
-    from forensics.corpus.source import load_source
+    from forensics.corpus.speech.source import load_source
 
     source = load_source(speech)
-    usable = [u for u in source.utterances if not u.broken and not u.text_only]
+    usable = [u for u in source.items if not u.broken and not u.text_only]
     usable = [u for u in usable if u.span is None and u.duration_s >= 1.5]
     if not usable:
         raise UsageError(
@@ -129,8 +129,11 @@ def _choose_speech(out: Path, speech: Path) -> tuple[Path, str]:
 def _choose_texts(out: Path) -> tuple[Path, str]:
     """Without recordings there is no bona fide speech, and none is pretended."""
     from forensics.corpus.recipe import load_recipe
+    from forensics.corpus.speech.recipe import SpeechRecipe, read_sentences
 
-    _, sentences = load_recipe("demo")
+    recipe, folder = load_recipe("demo")
+    assert isinstance(recipe, SpeechRecipe)
+    sentences = read_sentences(folder / recipe.sentences)
     path = out / "texts.csv"
     with path.open("w", newline="", encoding="utf-8") as handle:
         rows = csv.writer(handle)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forensics.conditions.draw import ConditionPolicy
-from forensics.corpus import conditioning
-from forensics.corpus.recipe import Conditioning
+from forensics.corpus.speech import conditioning
+from forensics.corpus.speech.recipe import Conditioning
 from forensics.errors import MediaError
 from forensics.media.audio import Waveform
 

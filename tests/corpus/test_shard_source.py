@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import webdataset
 
-from forensics.corpus.source import load_source
+from forensics.corpus.speech.source import load_source
 from forensics.errors import CorpusError, UsageError
 from forensics.media.audio import Waveform, encode
 
@@ -28,7 +28,7 @@ def shard(tmp_path, speech_like):
 
 def test_fields_are_read_and_spans_point_at_the_recordings(shard):
     root = shard("a.tar", [{"json": {"speaker": 0, "split": "dev"}, "txt": "some words"}])
-    (found,) = load_source(root).utterances
+    (found,) = load_source(root).items
     assert (found.group, found.split, found.text) == ("0", "dev", "some words")
     assert found.duration_s == 1.5
     assert found.span is not None
@@ -39,7 +39,7 @@ def test_fields_are_read_and_spans_point_at_the_recordings(shard):
 def test_spoofs_are_left_out_and_said(shard):
     root = shard("a.tar", [{"json": {"label": "spoof"}}, {"json": {"label": "real"}}])
     source = load_source(root)
-    assert len(source.utterances) == 1
+    assert len(source.items) == 1
     assert any("1 samples are spoofs" in note for note in source.notes)
 
 
@@ -60,7 +60,7 @@ def test_what_could_be_misread_is_refused(shard, sample, complaint):
 def test_equal_names_in_two_folders_stay_apart(shard):
     shard("p/a.tar", [{"json": {"speaker": "x"}}])
     root = shard("q/a.tar", [{"json": {"speaker": "y"}}])
-    assert len({u.id for u in load_source(root).utterances}) == 2
+    assert len({u.id for u in load_source(root).items}) == 2
 
 
 def test_shards_beside_recordings_are_ambiguous(shard):

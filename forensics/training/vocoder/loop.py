@@ -17,7 +17,8 @@ import numpy as np
 import torch
 import yaml
 
-from forensics.corpus.utterance import Source, Utterance
+from forensics.corpus.item import Source
+from forensics.corpus.speech.utterance import Utterance
 from forensics.errors import UsageError
 from forensics.locks import alone
 from forensics.networks.vocoders.folder import VocoderCard, save_vocoder
@@ -149,7 +150,7 @@ def _digest(utterances: Sequence[Utterance]) -> str:
     return total.hexdigest()
 
 
-def _provenance(found: Source, heard: Sequence[Utterance]) -> str:
+def _provenance(found: Source[Utterance], heard: Sequence[Utterance]) -> str:
     hours = sum(one.duration_s for one in heard) / 3600
     licences = ", ".join(sorted({one.licence or "no licence stated" for one in heard}))
     speakers = len({one.group for one in heard})

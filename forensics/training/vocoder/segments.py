@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from forensics.corpus.source import load_source
-from forensics.corpus.utterance import Source, Utterance
+from forensics.corpus.item import Source
+from forensics.corpus.speech.source import load_source
+from forensics.corpus.speech.utterance import Utterance
 from forensics.errors import MediaError, UsageError
 from forensics.media.audio import read_audio
 from forensics.media.files import read_bytes
@@ -95,7 +96,7 @@ class SpeechSegments:
 
 def read_recordings(
     source: str, where: dict[str, str] | None, held_out_share: float, shortest_s: float
-) -> tuple[Source, list[Utterance], list[Utterance]]:
+) -> tuple[Source[Utterance], list[Utterance], list[Utterance]]:
     """The source, the recordings to train on, and those of held-out speakers.
 
     Raises:
@@ -104,7 +105,7 @@ def read_recordings(
     found = load_source(source, where)
     usable = [
         one
-        for one in found.utterances
+        for one in found.items
         if not one.broken and not one.text_only and one.duration_s >= shortest_s
     ]
     held = [one for one in usable if _is_held_out(one.group, held_out_share)]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from forensics.conditions.draw import ConditionPolicy
-from forensics.corpus.recipe import Conditioning
+from forensics.corpus.speech.recipe import Conditioning
 from forensics.errors import MediaError
 from forensics.media.audio import Waveform
 

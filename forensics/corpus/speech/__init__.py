@@ -1,0 +1,1 @@
+"""Corpora of speech: utterances, their road, the copies that engines make of them."""
