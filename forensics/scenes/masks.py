@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from forensics.scenes.regions import Box, box_of
+from forensics.scenes.regions import Box, box_of, ellipse
 
 MaskShape = Literal["outline", "ellipse", "box", "blob"]
 SHAPES: tuple[MaskShape, ...] = ("outline", "ellipse", "box", "blob")
@@ -70,9 +70,7 @@ def drawn(
         corners += ((left + right - 1) / 2, (top + bottom - 1) / 2)
         cv2.fillPoly(canvas, [np.round(corners).astype(np.int32)], 1)
     else:
-        y = (np.arange(height) + 0.5) / height * 2 - 1
-        x = (np.arange(width) + 0.5) / width * 2 - 1
-        canvas[top:bottom, left:right] = np.hypot(y[:, None], x[None, :]) <= 1
+        canvas[top:bottom, left:right] = ellipse(height, width)
     if not canvas.any():
         canvas[top:bottom, left:right] = 1
     return canvas > 0

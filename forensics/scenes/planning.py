@@ -6,12 +6,12 @@ import numpy as np
 
 from forensics.draws import log_uniform, pick
 from forensics.scenes.camera import Camera
-from forensics.scenes.change import reduced
 from forensics.scenes.edit_plan import EditPlan, EditType
 from forensics.scenes.errors import SceneError
+from forensics.scenes.grounding import Grounder
 from forensics.scenes.masks import SHAPES, around, drawn
-from forensics.scenes.objects import SceneObject, find_objects
-from forensics.scenes.regions import Box, box_of, enlarged, outlined_in_box, overlap
+from forensics.scenes.objects import MOST_AREA, SceneObject, find_objects
+from forensics.scenes.regions import Box, box_of, outlined_near, overlap
 from forensics.scenes.scene import Planner, Scene
 
 _SAME_OBJECT = 0.4  # overlap of a planned box with an object's, above which that object is meant
@@ -24,6 +24,7 @@ def plan_edit(
     allowed: tuple[EditType, ...],
     seed: int,
     planner: Planner,
+    grounder: Grounder | None = None,
 ) -> tuple[EditPlan, np.ndarray]:
     """Find what is in a frame, have an edit planned, and make its mask.
 
@@ -36,6 +37,8 @@ def plan_edit(
         allowed: edit types to choose from, not empty.
         seed: drives every draw: the same arguments give the same plan and mask.
         planner: decides what is changed.
+        grounder: finds things by name; without one things are found by motion, else by what
+            stands out.
 
     Returns:
         The plan, its box the bounds of the mask, and the mask, bool (H, W), never empty.
@@ -44,7 +47,7 @@ def plan_edit(
         SceneError: there is nothing to edit here, or the planner failed; `reason` is countable.
     """
     rng = np.random.default_rng(seed)
-    scene = Scene(pixels, find_objects(pixels, camera), allowed)
+    scene = Scene(pixels, _objects(pixels, camera, grounder), allowed)
     plan = planner.plan(scene, rng)
     if plan.edit not in allowed:
         raise SceneError(
@@ -53,7 +56,11 @@ def plan_edit(
     height, width = pixels.shape[:2]
     if plan.box[2] > width or plan.box[3] > height:
         raise SceneError("planner: a box outside of the frame")
-    mask = _added(plan.box, scene, rng) if plan.edit == "addition" else _covered(plan, scene, rng)
+    mask = (
+        _added(plan.box, scene, rng)
+        if plan.edit == "addition"
+        else _covered(plan, scene, grounder, rng)
+    )
     return plan.model_copy(update={"box": box_of(mask)}), mask
 
 
@@ -63,9 +70,27 @@ def _added(box: Box, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     return drawn(box, shape, scene.pixels.shape, rng, outline=lent)
 
 
-def _covered(plan: EditPlan, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+def _objects(
+    pixels: np.ndarray, camera: Camera | None, grounder: Grounder | None
+) -> tuple[SceneObject, ...]:
+    """What can be edited: the grounder's things that are not too large, else what moved."""
+    named = grounder.find(pixels, grounder.labels) if grounder else ()
+    return tuple(o for o in named if o.area <= MOST_AREA) or find_objects(pixels, camera)
+
+
+def _covered(
+    plan: EditPlan, scene: Scene, grounder: Grounder | None, rng: np.random.Generator
+) -> np.ndarray:
+    """Around the object that the plan means; where none was found, around what is in its box."""
     meant = _meant(plan.box, scene.objects)
-    outline = meant.mask if meant else _outline(scene.pixels, plan.box)
+    if meant is None and grounder:
+        meant = _meant(plan.box, grounder.find(scene.pixels, (plan.target,)))
+    if meant is not None:
+        outline = meant.mask
+    elif grounder:
+        outline = grounder.outline(scene.pixels, plan.box)
+    else:
+        outline = outlined_near(scene.pixels, plan.box)
     return around(outline, pick(rng, SHAPES), log_uniform(rng, _GROWTH), rng)
 
 
@@ -74,13 +99,3 @@ def _meant(box: Box, objects: tuple[SceneObject, ...]) -> SceneObject | None:
         return None
     best = max(objects, key=lambda o: overlap(o.box, box))
     return best if overlap(best.box, box) >= _SAME_OBJECT else None
-
-
-def _outline(pixels: np.ndarray, box: Box) -> np.ndarray:
-    """The outline of what a planner saw in a box where nothing was found."""
-    small = reduced(pixels)
-    scale = small.shape[1] / pixels.shape[1]
-    left, top = (int(v * scale) for v in box[:2])
-    right = min(max(left + 1, round(box[2] * scale)), small.shape[1])
-    bottom = min(max(top + 1, round(box[3] * scale)), small.shape[0])
-    return enlarged(outlined_in_box(small, (left, top, right, bottom)), pixels.shape[:2])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+_CUT_SIDE = 200  # pixels: long side at which GrabCut runs in a box
+
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels, right and bottom exclusive."""
 
@@ -22,6 +24,13 @@ def overlap(one: Box, two: Box) -> float:
     common = max(width, 0) * max(height, 0)
     union = sum((b[2] - b[0]) * (b[3] - b[1]) for b in (one, two)) - common
     return common / union
+
+
+def ellipse(height: int, width: int) -> np.ndarray:
+    """bool (height, width): the ellipse that fills it; its centre is always inside."""
+    y = (np.arange(height) + 0.5) / height * 2 - 1
+    x = (np.arange(width) + 0.5) / width * 2 - 1
+    return np.hypot(y[:, None], x[None, :]) <= 1.0
 
 
 def ellipse_kernel(width: int, height: int) -> np.ndarray:
@@ -90,21 +99,33 @@ def outlined(pixels: np.ndarray, guess: np.ndarray) -> np.ndarray:
     return result
 
 
-def outlined_in_box(pixels: np.ndarray, box: Box) -> np.ndarray:
-    """GrabCut with all inside of a box open; the box's ellipse where that finds too little."""
+def outlined_near(pixels: np.ndarray, box: Box) -> np.ndarray:
+    """What is in a box, by GrabCut with all inside of it open and nothing else known.
+
+    Works at a reduced size around the box.
+
+    Returns:
+        bool (H, W), not empty; the ellipse in the box where the cut finds too little.
+    """
     left, top, right, bottom = box
-    labels = np.full(pixels.shape[:2], cv2.GC_BGD, np.uint8)
-    labels[top:bottom, left:right] = cv2.GC_PR_FGD
-    found = np.zeros(pixels.shape[:2], bool)
-    if 0 < (labels == cv2.GC_PR_FGD).sum() < labels.size:
-        found = filled(largest(_grabcut(pixels, labels)))
-    if found.sum() >= 0.15 * (right - left) * (bottom - top):
-        return found
-    canvas = np.zeros(pixels.shape[:2], np.uint8)
-    centre = ((left + right) // 2, (top + bottom) // 2)
-    axes = (max((right - left) // 2, 1), max((bottom - top) // 2, 1))
-    cv2.ellipse(canvas, centre, axes, 0, 0, 360, 1, thickness=cv2.FILLED)
-    return canvas > 0
+    height, width = bottom - top, right - left
+    pad = max(8, round(0.3 * max(width, height)))
+    y0, x0 = max(top - pad, 0), max(left - pad, 0)
+    window = pixels[y0 : bottom + pad, x0 : right + pad]
+    inside = np.zeros(window.shape[:2], np.uint8)
+    inside[top - y0 : bottom - y0, left - x0 : right - x0] = 1
+    scale = min(1.0, _CUT_SIDE / max(window.shape[:2]))
+    size = (max(1, round(window.shape[1] * scale)), max(1, round(window.shape[0] * scale)))
+    small = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
+    opened = cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST)
+    labels = np.where(opened > 0, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    mask = np.zeros(pixels.shape[:2], bool)
+    if 0 < opened.sum() < opened.size:
+        cut = enlarged(filled(largest(_grabcut(small, labels))), window.shape[:2])
+        mask[y0 : y0 + cut.shape[0], x0 : x0 + cut.shape[1]] = cut & (inside > 0)
+    if mask.sum() < 0.15 * height * width:
+        mask[top:bottom, left:right] = ellipse(height, width)
+    return mask
 
 
 def _grabcut(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
