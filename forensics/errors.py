@@ -43,7 +43,7 @@ class MediaError(ForensicsError):
     """One media input that cannot be judged or used. `reason` is a stable code.
 
     Reasons: not_found, not_readable, is_url, empty, not_media, unsupported, unsupported_modality,
-    truncated, too_large, too_long, too_short, too_small, wrong_size, silent, no_audio,
+    truncated, too_large, too_long, too_short, too_small, wrong_size, silent, no_audio, no_video,
     invalid_samples.
     """
 
