@@ -37,7 +37,22 @@ class Materials:
     folder: Path
 
 
-READY_PARAMS: dict[str, Callable[[Materials], dict[str, Any]]] = {}
+def _tiny_pipeline(family: str) -> Callable[[Materials], dict[str, Any]]:
+    """A diffusers pipeline with random weights, of `helpers.tiny_diffusers`."""
+
+    def make(materials: Materials) -> dict[str, Any]:
+        from helpers import tiny_diffusers
+
+        named = tiny_diffusers.build(family, materials.folder / "pipeline")
+        return {**named, "steps": 1, "size": 64}
+
+    return make
+
+
+READY_PARAMS: dict[str, Callable[[Materials], dict[str, Any]]] = {
+    "diffusers-inpaint": _tiny_pipeline("sd"),
+    "diffusers-instruct": _tiny_pipeline("pix2pix"),
+}
 """Editor → its parameters, from weights that lie here or that are built on the spot."""
 
 DRAWS_NOTHING: set[str] = set()
