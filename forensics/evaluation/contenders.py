@@ -9,7 +9,7 @@ from pathlib import Path
 from forensics.detectors.base import SpeechDetector
 from forensics.detectors.bundle import Bundle
 from forensics.errors import UsageError
-from forensics.verdict.loading import DetectorSpec, resolve_detector
+from forensics.verdict.loading import ImageSpec, SpeechSpec, resolve_detector
 
 Named = str | Path | SpeechDetector
 
@@ -27,7 +27,7 @@ class Contender:
     name: str
     version: str
     bundle: Bundle
-    spec: DetectorSpec | None
+    spec: SpeechSpec | None
     loaded: SpeechDetector | None = None
 
     def load(self, device: str) -> SpeechDetector:
@@ -62,6 +62,8 @@ def _contender(named: Named, weights: str | Path | None) -> Contender:
     if isinstance(named, SpeechDetector):
         return Contender(named.name, named.name, named.version, named.bundle, None, named)
     spec = resolve_detector(named, weights)
+    if isinstance(spec, ImageSpec):
+        raise UsageError(f"{spec.cls.name} judges images", "name a speech detector")
     is_folder = isinstance(named, Path) or "/" in named
     label = Path(named).name or str(named) if is_folder else str(named)
     return Contender(label, spec.cls.name, spec.cls.version, Bundle.load(spec.folder), spec)

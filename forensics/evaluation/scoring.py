@@ -265,9 +265,10 @@ class _Scorer:
             given, self._detectors[number], batch_size=self._batch_size, explain=False
         )
         for n, verdict in zip(chosen, verdicts, strict=True):
-            raw = verdict.detectors[0].raw if verdict.detectors else math.nan
+            raw = verdict.detectors[0].raw if verdict.detectors else None
             place, reason, message = jobs[n].place, verdict.reason, verdict.message
-            yield _Result(place, number, condition, hashes[n], raw, reason, message)
+            score = math.nan if raw is None else raw
+            yield _Result(place, number, condition, hashes[n], score, reason, message)
 
 
 def _hash_or_none(media: Media) -> str | None:

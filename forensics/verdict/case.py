@@ -1,4 +1,4 @@
-"""One input on its way to a verdict, and the verdict at its end."""
+"""One input on its way to a verdict, whatever its modality."""
 
 from __future__ import annotations
 
@@ -6,40 +6,28 @@ import logging
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any, Protocol
 
 from forensics.errors import MediaError
-from forensics.media.audio import AudioFile
-from forensics.verdict.decision import calibrated, decide, p_manipulated
-from forensics.verdict.explained import on_clip, rounded, segment_explanation
-from forensics.verdict.schema import DetectorEntry, Input, Segment, SegmentExplanation, Verdict
+from forensics.verdict.schema import Input, Verdict
 from forensics.verdict.sources import Source, printable
-from forensics.verdict.speech import Window, pool
-
-if TYPE_CHECKING:
-    from forensics.detectors.base import Explanation, SpeechDetector
-    from forensics.detectors.calibration import Calibration
 
 log = logging.getLogger(__name__)
-_NO_PROVENANCE = "C2PA: content credentials are not read"
+NO_CREDENTIALS = "C2PA: content credentials are not read"
 _MAX_TAG = 500
 
 
-@dataclass(frozen=True)
-class ScoredWindow:
-    """What is kept of a window: all but its samples.
+class Work(Protocol):
+    """What a judge has found of a case so far."""
 
-    Attributes:
-        attention: float64 (n,) over the stretch that it shows.
-    """
+    @property
+    def settled(self) -> bool:
+        """Whether all is found."""
+        ...
 
-    start_s: float
-    end_s: float
-    weight: float
-    raw: float
-    attention: np.ndarray | None
+    def verdict(self, case: Case) -> Verdict:
+        """The verdict on a case that is settled."""
+        ...
 
 
 @dataclass(eq=False)
@@ -47,49 +35,30 @@ class Case:
     """One input on its way to a verdict; compared by identity.
 
     Attributes:
-        waiting: windows that are read but not scored.
-        read: whether the last window was read.
-        suspect: the window that speaks most for manipulation, with its score and explanation.
+        index: which input it is, counted from 0.
+        work: what the judge of its modality has found; None before one has taken it.
+        failure: reason code and message, when it cannot be judged.
     """
 
     source: Source
+    index: int = 0
     input: Input = field(default_factory=Input)
     provenance: dict[str, Any] = field(default_factory=dict)
     modality: str | None = None
     not_run: tuple[str, ...] = ()
-    windows: list[ScoredWindow] = field(default_factory=list)
-    suspect: tuple[float, Window, Explanation | None] | None = None
-    waiting: int = 0
-    read: bool = False
+    work: Work | None = None
     failure: tuple[str, str] | None = None
     decode_s: float = 0.0
     score_s: float = 0.0
 
     def fail(self, error: Exception) -> None:
         """Remember why there is no answer; anything but a `MediaError` is a bug of ours."""
-        self.windows, self.suspect = [], None
+        self.work = None
         if isinstance(error, MediaError):
-            what = error.what.removeprefix(f"{self.source.name}: ")
-            what = what.removeprefix("<bytes>: ")
-            self.failure = error.reason, f"{what}; {error.fix}" if error.fix else what
+            self.failure = error.reason, told(error, self.source.name)
         else:
             log.warning("%s: unexpected error", printable(self.source.name), exc_info=error)
             self.failure = "internal_error", f"{type(error).__name__}: {error}"
-
-    def take(self, window: Window, raw: float, explanation: Explanation | None) -> None:
-        """Keep what was found in a window."""
-        self.waiting -= 1
-        if self.failure is not None:
-            return
-        attention = None
-        if explanation is not None:
-            window_s = explanation.seconds_per_step * len(explanation.time)
-            attention = on_clip(explanation.time, window_s, window.end_s - window.start_s)
-        self.windows.append(
-            ScoredWindow(window.start_s, window.end_s, window.weight, raw, attention)
-        )
-        if self.suspect is None or raw < self.suspect[0]:
-            self.suspect = raw, window, explanation
 
     def note(self, text: str) -> None:
         """Add a remark to the provenance."""
@@ -97,102 +66,52 @@ class Case:
 
     @property
     def settled(self) -> bool:
-        return self.failure is not None or (self.read and self.waiting == 0)
+        return self.failure is not None or (self.work is not None and self.work.settled)
+
+    def verdict(self) -> Verdict:
+        """The verdict on a case that is settled."""
+        if self.failure is not None:
+            return not_applicable(self)
+        assert self.work is not None  # settled
+        return self.work.verdict(self)
+
+    def common(self) -> dict[str, Any]:
+        """The fields of its verdict that do not depend on what a detector said."""
+        return {
+            "path": printable(self.source.name),
+            "modality": self.modality,
+            "input": self.input,
+            "provenance": self.provenance,
+            "timings_s": {"decode": self.decode_s, "score": self.score_s},
+            "forensics_version": installed_version(),
+        }
 
 
-def answer(case: Case, detector: SpeechDetector, explain: bool) -> Verdict:
-    """The verdict on a case that was read and scored without a failure."""
-    bundle = detector.bundle
-    threshold = bundle.thresholds[0] if bundle.thresholds else None
-    raw = pool(case.windows, np.array([window.raw for window in case.windows]))
-    llr = calibrated(raw, bundle.calibration)
-    decision = decide(llr, threshold)
-    return Verdict(
-        path=printable(case.source.name),
-        label=decision.label,
-        p_manipulated=decision.p_manipulated,
-        llr=llr,
-        reason=decision.reason,
-        message=decision.message,
-        modality=case.modality,
-        threshold=threshold,
-        detectors=(
-            DetectorEntry(
-                name=detector.name,
-                version=detector.version,
-                weights_sha256=bundle.weights_sha256,
-                runtime=detector.runtime,
-                raw=raw,
-                llr=llr,
-                calibration=str(bundle.calibration) if bundle.calibration else "none",
-                explanation=_explanation(case, detector) if explain else None,
-            ),
-        ),
-        segments=tuple(_segment(window, bundle.calibration) for window in case.windows),
-        input=case.input,
-        provenance=case.provenance,
-        not_run=(*case.not_run, *_limits(detector), _NO_PROVENANCE),
-        timings_s={"decode": case.decode_s, "score": case.score_s},
-        forensics_version=_version(),
-    )
-
-
-def _segment(window: ScoredWindow, calibration: Calibration | None) -> Segment:
-    llr = calibrated(window.raw, calibration)
-    return Segment(
-        start_s=window.start_s,
-        end_s=window.end_s,
-        raw=window.raw,
-        llr=llr,
-        p_manipulated=None if llr is None else p_manipulated(llr),
-        attention=None if window.attention is None else rounded(window.attention),
-    )
-
-
-def _explanation(case: Case, detector: SpeechDetector) -> SegmentExplanation | None:
-    assert case.suspect is not None  # a window was scored
-    _, window, found = case.suspect
-    if found is None:
-        try:
-            found = detector.explain(window.samples)
-        except Exception as error:  # the verdict stands without it
-            log.warning("%s: no explanation", printable(case.source.name), exc_info=error)
-    if found is None:
-        return None
-    window_s = detector.window_samples / detector.sampling_rate
-    return segment_explanation(found, window_s, window.start_s, window.end_s)
+def told(error: MediaError, name: str) -> str:
+    """What is wrong, without the name that the verdict has already, and the fix."""
+    what = error.what.removeprefix(f"{name}: ").removeprefix("<bytes>: ")
+    return f"{what}; {error.fix}" if error.fix else what
 
 
 def not_applicable(case: Case) -> Verdict:
     assert case.failure is not None
     reason, message = case.failure
     return Verdict(
-        path=printable(case.source.name),
         label="not_applicable",
         reason=reason,
         message=printable(message),
-        modality=case.modality,
-        input=case.input,
-        provenance=case.provenance,
-        not_run=(f"detectors: {reason}", _NO_PROVENANCE),
-        timings_s={"decode": case.decode_s, "score": case.score_s},
-        forensics_version=_version(),
+        not_run=(f"detectors: {reason}", NO_CREDENTIALS),
+        **case.common(),
     )
 
 
-def provenance_of(audio: AudioFile) -> dict[str, Any]:
-    """What the file says of its own making: shown, never scored."""
-    tags = {printable(k): printable(v)[:_MAX_TAG] for k, v in sorted(audio.tags.items())}
-    return {"tags": tags, "notes": list(audio.notes)}
-
-
-def _limits(detector: SpeechDetector) -> tuple[str, ...]:
-    limits = detector.bundle.config.limits
-    return (f"limits of {detector.name}: {limits}",) if limits else ()
+def tags_of(stated: dict[str, str]) -> dict[str, str]:
+    """What a file says of its own making, fit to be shown: sorted, valid Unicode, cut."""
+    return {printable(k): printable(v)[:_MAX_TAG] for k, v in sorted(stated.items())}
 
 
 @cache
-def _version() -> str:
+def installed_version() -> str:
     try:
         return version("forensics")
     except PackageNotFoundError:  # run from a folder that was never installed

@@ -14,6 +14,12 @@ from forensics.detectors.calibration import Calibration, Threshold
 from forensics.detectors.calibration import p_manipulated as _p_manipulated
 from forensics.verdict.schema import Label
 
+_WORDS = {
+    "speech": ("recordings", "heard"),
+    "image": ("pictures", "saw"),
+    "video": ("videos", "saw"),
+}
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -38,12 +44,13 @@ def calibrated(raw: float, calibration: Calibration | None) -> float | None:
     return None if calibration is None else float(calibration.llr(np.asarray(raw)))
 
 
-def decide(llr: float | None, threshold: Threshold | None) -> Decision:
+def decide(llr: float | None, threshold: Threshold | None, modality: str = "speech") -> Decision:
     """The label of one file.
 
     Args:
         llr: what `calibrated` gave, finite; None makes the answer `uncertain`.
         threshold: where labels are cut; None makes the answer `uncertain`.
+        modality: for the words of the message.
 
     Returns:
         `manipulated` above `manipulated_above`, `bonafide` below `bonafide_below`, else
@@ -64,9 +71,10 @@ def decide(llr: float | None, threshold: Threshold | None) -> Decision:
         )
         return Decision("manipulated", p, "above_threshold", message)
     if low is None:
+        what, perceived = _WORDS[modality]
         message = (
-            f"no alarm (p is at most {high:.3g}), but this detector cannot vouch for recordings: "
-            "it misses kinds of forgery that it never heard"
+            f"no alarm (p is at most {high:.3g}), but this detector cannot vouch for {what}: "
+            f"it misses kinds of forgery that it never {perceived}"
         )
         return Decision("uncertain", p, "not_vouched", message)
     if p < low:

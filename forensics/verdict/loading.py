@@ -4,35 +4,74 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from forensics.errors import MissingRequirement, UsageError
 
 if TYPE_CHECKING:
     from forensics.detectors.base import SpeechDetector
+    from forensics.detectors.image.base import ImageDetector
 
 DEFAULT_DETECTOR = "speech-default"
+DEFAULT_IMAGE_DETECTOR = "image-default"
+_DETECTORS = Path(__file__).parent.parent / "detectors"
 _SHIPPED = {
-    DEFAULT_DETECTOR: Path(__file__).parent.parent / "detectors" / "speech" / "weights" / "default"
+    DEFAULT_DETECTOR: _DETECTORS / "speech" / "weights" / "default",
+    DEFAULT_IMAGE_DETECTOR: _DETECTORS / "image" / "weights" / "default",
 }
+_MAKE_IMAGE_DEFAULT = (
+    "train it (forensics train image-fusion --shards CORPUS --out RUN) and name RUN/bundle with "
+    "--weights, or name a detector that needs none, for example --detector zero"
+)
+
+
+@dataclass(frozen=True)
+class SpeechSpec:
+    """A detector whose weights are there and match their hash, not yet loaded."""
+
+    cls: type[SpeechDetector]
+    folder: Path
+    modality: ClassVar[str] = "speech"
+
+    def load(self, device: str = "cpu", threads: int | None = None) -> SpeechDetector:
+        return self.cls.from_folder(self.folder, device, threads)
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """The same for images; a method without weights has no folder."""
+
+    cls: type[ImageDetector]
+    folder: Path | None
+    modality: ClassVar[str] = "image"
+
+    def load(self, device: str = "cpu", threads: int | None = None) -> ImageDetector:
+        return self.cls.from_folder(self.folder, device, threads)
+
+
+DetectorSpec = SpeechSpec | ImageSpec
 
 
 def detector_names() -> list[str]:
     """Names that `resolve_detector` takes: those with shipped weights first."""
     from forensics.detectors.base import DETECTORS
+    from forensics.detectors.image.base import IMAGE_DETECTORS
 
-    return [*_SHIPPED, *DETECTORS.names()]
+    return [*_SHIPPED, *DETECTORS.names(), *IMAGE_DETECTORS.names()]
 
 
-@dataclass(frozen=True)
-class DetectorSpec:
-    """A detector whose weights are there and match their hash, not yet loaded."""
+def detector_class(name: str) -> type[SpeechDetector] | type[ImageDetector]:
+    """The registered class of that name, of either modality.
 
-    cls: type[SpeechDetector]
-    folder: Path
+    Raises:
+        UsageError: there is none.
+    """
+    from forensics.detectors.base import DETECTORS
+    from forensics.detectors.image.base import IMAGE_DETECTORS
 
-    def load(self, device: str = "cpu", threads: int | None = None) -> SpeechDetector:
-        return self.cls.from_folder(self.folder, device, threads)
+    if name == DEFAULT_IMAGE_DETECTOR:
+        name = "image-fusion"
+    return IMAGE_DETECTORS.get(name) if name in IMAGE_DETECTORS.names() else DETECTORS.get(name)
 
 
 def resolve_detector(
@@ -41,7 +80,8 @@ def resolve_detector(
     """Find the class and the weights; cheap, nothing that computes is imported.
 
     Args:
-        name_or_folder: `speech-default`, a registered name such as `aasist`, or a weights folder.
+        name_or_folder: `speech-default`, `image-default`, a registered name such as `aasist` or
+            `zero`, or a weights folder.
         weights: a weights folder; without it a registered name has none.
 
     Raises:
@@ -50,29 +90,23 @@ def resolve_detector(
         CorpusError: the weights do not match their pinned hash.
     """
     from forensics.detectors.base import DETECTORS
-    from forensics.detectors.bundle import Bundle
+    from forensics.detectors.image.base import IMAGE_DETECTORS
 
-    if name_or_folder in DETECTORS.names():
-        cls = DETECTORS.get(str(name_or_folder))
-        if weights is None:
-            raise MissingRequirement(
-                f"no weights are named for {cls.name}",
-                f"name their folder, or use the detector {DEFAULT_DETECTOR}",
-            )
-        Bundle.load(Path(weights))
-        return DetectorSpec(cls, Path(weights))
-    if name_or_folder in _SHIPPED:
-        folder = Path(weights) if weights is not None else _SHIPPED[str(name_or_folder)]
-    elif Path(name_or_folder).is_dir():
+    name = str(name_or_folder)
+    if name in DETECTORS.names() or name in IMAGE_DETECTORS.names():
+        return _registered(name, weights)
+    if name in _SHIPPED:
+        if weights is None and name == DEFAULT_IMAGE_DETECTOR and not _SHIPPED[name].is_dir():
+            raise MissingRequirement(f"{name} has no weights here", _MAKE_IMAGE_DEFAULT)
+        return _of_folder(_SHIPPED[name] if weights is None else Path(weights))
+    if Path(name_or_folder).is_dir():
         if weights is not None:
             raise UsageError("two weights folders are named", "name one")
-        folder = Path(name_or_folder)
-    else:
-        raise UsageError(
-            f"{str(name_or_folder)!r} is neither a detector nor a weights folder",
-            f"detectors: {', '.join(detector_names())}",
-        )
-    return DetectorSpec(DETECTORS.get(Bundle.load(folder).config.detector), folder)
+        return _of_folder(Path(name_or_folder))
+    raise UsageError(
+        f"{name!r} is neither a detector nor a weights folder",
+        f"detectors: {', '.join(detector_names())}",
+    )
 
 
 def load_detector(
@@ -80,7 +114,7 @@ def load_detector(
     weights: str | Path | None = None,
     device: str = "cpu",
     threads: int | None = None,
-) -> SpeechDetector:
+) -> SpeechDetector | ImageDetector:
     """A detector to keep and to hand to `detect`; see `resolve_detector` for names and errors.
 
     Args:
@@ -88,3 +122,38 @@ def load_detector(
         threads: CPU threads; None for one with ONNX Runtime, and what torch finds with torch.
     """
     return resolve_detector(name_or_folder, weights).load(device, threads)
+
+
+def _registered(name: str, weights: str | Path | None) -> DetectorSpec:
+    from forensics.detectors.base import DETECTORS
+    from forensics.detectors.bundle import Bundle
+    from forensics.detectors.image.base import IMAGE_DETECTORS
+
+    speech = name in DETECTORS.names()
+    if not speech and not IMAGE_DETECTORS.get(name).needs_weights:
+        if weights is not None:
+            raise UsageError(f"{name} takes no weights", "leave --weights out")
+        return ImageSpec(IMAGE_DETECTORS.get(name), None)
+    if weights is None:
+        default = DEFAULT_DETECTOR if speech else DEFAULT_IMAGE_DETECTOR
+        raise MissingRequirement(
+            f"no weights are named for {name}",
+            f"name their folder, or use the detector {default}",
+        )
+    Bundle.load(Path(weights))
+    return _spec(name, Path(weights))
+
+
+def _of_folder(folder: Path) -> DetectorSpec:
+    from forensics.detectors.bundle import Bundle
+
+    return _spec(Bundle.load(folder).config.detector, folder)
+
+
+def _spec(name: str, folder: Path) -> DetectorSpec:
+    from forensics.detectors.base import DETECTORS
+    from forensics.detectors.image.base import IMAGE_DETECTORS
+
+    if name in IMAGE_DETECTORS.names():
+        return ImageSpec(IMAGE_DETECTORS.get(name), folder)
+    return SpeechSpec(DETECTORS.get(name), folder)

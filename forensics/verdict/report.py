@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,9 @@ MAX_PICTURES = 200  # beyond them cards come without one, so that the page still
 
 
 def render_report(
-    verdicts: Sequence[Verdict], sources: Sequence[Path | bytes | None] | None = None
+    verdicts: Sequence[Verdict],
+    sources: Sequence[Path | bytes | None] | None = None,
+    thumbnails: Mapping[int, str] | None = None,
 ) -> str:
     """HTML of a summary table and one card a file.
 
@@ -24,13 +26,14 @@ def render_report(
 
     Args:
         sources: the files, in the order of `verdicts`, to draw their waveforms from.
+        thumbnails: data URIs of overlays, by the place of their verdict.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     files = sources if sources is not None else [None] * len(verdicts)
     cards = []
     left = MAX_PICTURES
-    for verdict, source in zip(verdicts, files, strict=True):
+    for index, (verdict, source) in enumerate(zip(verdicts, files, strict=True)):
         drawn = timeline(verdict, source) if left else None
         layers = [
             (entry, shown)
@@ -38,7 +41,8 @@ def render_report(
             if left and (shown := layer_map(entry.explanation))
         ]
         left -= drawn is not None
-        cards.append({"verdict": verdict, "picture": drawn, "layers": layers})
+        overlay = (thumbnails or {}).get(index)
+        cards.append({"verdict": verdict, "picture": drawn, "layers": layers, "overlay": overlay})
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -57,6 +61,7 @@ def write_report(
     verdicts: Sequence[Verdict],
     path: str | os.PathLike[str],
     sources: Sequence[Path | bytes | None] | None = None,
+    thumbnails: Mapping[int, str] | None = None,
 ) -> None:
     """Write `render_report` to a file, whole or not at all.
 
@@ -66,7 +71,7 @@ def write_report(
     target = Path(path)
     part = target.with_name(target.name + ".part")
     try:
-        part.write_text(render_report(verdicts, sources), encoding="utf-8")
+        part.write_text(render_report(verdicts, sources, thumbnails), encoding="utf-8")
         part.replace(target)
     except OSError as error:
         raise MachineError(

@@ -56,27 +56,76 @@ class SegmentExplanation(_Frozen):
     attention: tuple[tuple[float, ...], ...] | None = None
 
 
-class DetectorEntry(_Frozen):
-    """What one detector said.
+class Region(_Frozen):
+    """A connected part of a picture that a detector calls manipulated.
 
     Attributes:
+        box: left, top, right, bottom in pixels of the picture as viewers show it; right and bottom
+            lie just outside.
+        area: its pixels' share of the picture's.
+        score: mean of the heatmap in it, 1 = manipulated; None where there is no heatmap.
+    """
+
+    box: tuple[int, int, int, int]
+    area: float = Field(ge=0, le=1)
+    score: float | None = Field(default=None, ge=0, le=1)
+
+
+class DetectorEntry(_Frozen):
+    """What one detector said; of a fusion the whole first, then each part that it heard.
+
+    Attributes:
+        weights_sha256: None for a method without weights.
         runtime: what computed it, in words.
-        raw: its uncalibrated score (higher = bona fide); llr: None where it is not calibrated.
+        raw: its uncalibrated score (higher = bona fide), None when it could not judge; llr: None
+            where it is not calibrated.
         explanation: what it looked at, where it can tell.
+        not_applicable: why it could not judge this input.
+        contribution: what a part added to the LLR of its fusion, higher = bona fide.
+        details: figures behind the score.
+        says: the same in words.
+        regions: of a part: what it calls manipulated, largest first.
     """
 
     name: str
     version: str
-    weights_sha256: str
+    weights_sha256: str | None = None
     runtime: str
-    raw: float
+    raw: float | None = None
     llr: float | None = None
     calibration: str
     explanation: SegmentExplanation | None = None
+    not_applicable: str | None = None
+    contribution: float | None = None
+    details: dict[str, Any] = {}
+    says: str | None = None
+    regions: tuple[Region, ...] = ()
+
+
+class FrameResult(_Frozen):
+    """One judged frame of a video or of a folder of frames.
+
+    Attributes:
+        name: of its file; time_s: of a video's frame. The other is None.
+        raw, llr, p_manipulated: as of a verdict; None where the frame could not be judged.
+        not_applicable: why not.
+    """
+
+    name: str | None = None
+    time_s: float | None = None
+    raw: float | None = None
+    llr: float | None = None
+    p_manipulated: float | None = Field(default=None, ge=0, le=1)
+    not_applicable: str | None = None
+    regions: tuple[Region, ...] = ()
 
 
 class Input(_Frozen):
-    """The file that was judged; for audio `analysed_s` of `duration_s` were heard."""
+    """What was judged; for audio `analysed_s` of `duration_s` were heard.
+
+    `width` and `height` are those of the picture as viewers show it, in pixels; `format` is what
+    its bytes are, or "pixels" for an array.
+    """
 
     sha256: str | None = None
     size_bytes: int | None = None
@@ -86,6 +135,9 @@ class Input(_Frozen):
     channels: int | None = None
     duration_s: float | None = None
     analysed_s: float | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
 
 
 class Verdict(_Frozen):
@@ -98,6 +150,8 @@ class Verdict(_Frozen):
             detector says is its raw score, in `detectors`.
         reason: stable code, e.g. `above_threshold`, `between_thresholds`, `too_short`, `not_media`.
         message: one line for people.
+        segments: of speech; regions: of a picture, or of the frame that speaks most for
+            manipulation, largest first; frames: of a video or a folder of frames.
         provenance: what the file says of itself; never part of the score.
         not_run: what was not done, and why.
     """
@@ -112,6 +166,8 @@ class Verdict(_Frozen):
     threshold: Threshold | None = None
     detectors: tuple[DetectorEntry, ...] = ()
     segments: tuple[Segment, ...] = ()
+    regions: tuple[Region, ...] = ()
+    frames: tuple[FrameResult, ...] = ()
     input: Input = Input()
     provenance: dict[str, Any] = {}
     not_run: tuple[str, ...] = ()

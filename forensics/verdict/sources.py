@@ -13,18 +13,44 @@ import numpy as np
 
 from forensics.errors import MediaError, UsageError
 from forensics.media.audio import Limits, Waveform, downmix
+from forensics.media.image import Picture
 from forensics.media.inputs import InputItem, expand_inputs
 
-Judgeable = str | os.PathLike[str] | bytes | Waveform | tuple[Any, int] | InputItem
+
+@dataclass(frozen=True)
+class FrameSet:
+    """Pictures that get one verdict together, in order of time: the frames of one camera."""
+
+    name: str
+    items: tuple[InputItem, ...]
+
+
+Judgeable = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | Waveform
+    | tuple[Any, int]
+    | np.ndarray
+    | Picture
+    | FrameSet
+    | InputItem
+)
+_SINGLE = (str, os.PathLike, bytes, Waveform, np.ndarray, Picture, FrameSet, InputItem)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One thing to judge: a path, bytes or a waveform, or why there is none."""
+    """One thing to judge: a path, bytes, a waveform, a picture, frames, or why there is none."""
 
     name: str
-    content: Path | bytes | Waveform | None
+    content: Path | bytes | Waveform | Picture | FrameSet | None
     problem: MediaError | None = None
+
+
+def frame_set(named: str | os.PathLike[str]) -> FrameSet:
+    """The files of a folder or glob, sorted by name, as the frames of one sequence."""
+    return FrameSet(os.fspath(named), tuple(expand_inputs([named])))
 
 
 def sources(inputs: Judgeable | Iterable[Judgeable]) -> Iterator[Source]:
@@ -43,6 +69,12 @@ def sources(inputs: Judgeable | Iterable[Judgeable]) -> Iterator[Source]:
             yield _waveform(f"<waveform {index}>", one.samples, one.sampling_rate)
         elif isinstance(one, tuple) and len(one) == 2:
             yield _waveform(f"<waveform {index}>", *one)
+        elif isinstance(one, np.ndarray):
+            yield _picture(f"<pixels {index}>", one)
+        elif isinstance(one, Picture):
+            yield Source(f"<picture {index}>", one)
+        elif isinstance(one, FrameSet):
+            yield Source(one.name, one)
         elif isinstance(one, InputItem):
             yield Source(one.name, one.source, one.problem)
         elif isinstance(one, str | os.PathLike):
@@ -54,7 +86,7 @@ def sources(inputs: Judgeable | Iterable[Judgeable]) -> Iterator[Source]:
         else:
             raise UsageError(
                 f"input {index} is a {type(one).__name__}",
-                "give paths, bytes, Waveforms or (samples, sampling rate) pairs",
+                "give paths, bytes, (samples, sampling rate) pairs, or uint8 (H, W, 3) pixels",
             )
 
 
@@ -76,10 +108,20 @@ def _key(item: InputItem) -> str:
 
 
 def _each(inputs: Judgeable | Iterable[Judgeable]) -> Iterable[Any]:
-    if isinstance(inputs, str | os.PathLike | bytes | Waveform | InputItem):
+    if isinstance(inputs, _SINGLE):
         return [inputs]
     is_pair = isinstance(inputs, tuple) and len(inputs) == 2 and isinstance(inputs[1], int)
     return [inputs] if is_pair else inputs
+
+
+def _picture(name: str, pixels: np.ndarray) -> Source:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        what = f"{name}: {pixels.dtype} pixels of shape {pixels.shape}"
+        fix = "give uint8 (H, W, 3) RGB; samples come with their sampling rate"
+        return Source(name, None, MediaError("unsupported", what, fix))
+    if pixels.size == 0:
+        return Source(name, None, MediaError("empty", f"{name}: holds no pixels", "give some"))
+    return Source(name, Picture(pixels))
 
 
 def _waveform(name: str, samples: Any, sampling_rate: int) -> Source:

@@ -27,6 +27,8 @@ HEAVY = [
     "av",
     "jinja2",
     "rich.progress",
+    "cv2",
+    "PIL",
 ]
 CODE = f"""
 import sys
