@@ -53,7 +53,8 @@ class BundleCard(_Frozen):
     Attributes:
         detector, detector_version: whose weights these are, as registered.
         architecture: what the network is built from.
-        sampling_rate: Hz; window_samples: length of what is scored at once.
+        sampling_rate: Hz; window_samples: length of what is scored at once; 1 for pictures, which
+            have neither.
         calibration: raw score → LLR. None: the scores mean nothing in absolute terms, and a
             verdict can only be `uncertain`, with the reason `uncalibrated`.
         thresholds: cuts on calibrated scores, the default one first.
@@ -64,8 +65,8 @@ class BundleCard(_Frozen):
     detector: str
     detector_version: str
     architecture: dict[str, JsonValue]
-    sampling_rate: int = Field(gt=0)
-    window_samples: int = Field(gt=0)
+    sampling_rate: int = Field(default=1, gt=0)
+    window_samples: int = Field(default=1, gt=0)
     calibration: Calibration | None = None
     thresholds: tuple[Threshold, ...] = ()
     measured: tuple[Measurement, ...] = ()
