@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
-from forensics.draws import pick
 from forensics.generators.base import GeneratorParams
 from forensics.generators.image.base import Edited, EditRequest, ImageEditor, register_editor
-from forensics.generators.image.donors import best_match, fit_scale, own_objects, placed
-from forensics.generators.image.requests import (
-    CannotEdit,
-    check_request,
-    composite,
-    large_enough,
-)
-from forensics.generators.image.target import Target
-from forensics.generators.image.warp import (
-    Pose,
-    WarpParams,
-    draw_feather,
-    draw_pose,
-    free_centres,
-    source_box,
-)
-from forensics.scenes.regions import Box, box_of
-
-_TRIES = 96
-_SIZES = (0.6, 1.7)  # a donor's size against the mask's, within which it stands for the mask
+from forensics.generators.image.donors import object_source, own_objects, region_source
+from forensics.generators.image.requests import check_request, composite, large_enough
+from forensics.generators.image.target import OUTLINE, Target
+from forensics.generators.image.warp import WarpParams, draw_feather, draw_pose
 
 
 @register_editor
@@ -38,8 +20,7 @@ class CopyMove(ImageEditor):
     the frame, cut out along its outline where one of fitting size is found; a replacement is a
     region that stands out. The source never overlaps the target.
 
-    Details: `source` (box), `scale`, `angle`, `flip`, `interpolation`, `feather` (pixels, 0: hard),
-    `light` (whether it was matched), `cut` ("mask" or "outline").
+    Details: those of `Source`, `feather` (pixels, 0: hard) and `light` (whether it was matched).
     """
 
     name = "copy-move"
@@ -57,59 +38,15 @@ class CopyMove(ImageEditor):
         box = large_enough(self, request.mask)
         pose, feather = draw_pose(self.params, rng), draw_feather(self.params, box, rng)
         light = bool(rng.random() < self.params.light)
-        mask, cut = request.mask, "mask"
-        found = self._object(request, pose, box, rng) if request.plan.edit == "addition" else None
-        if found is None:
-            target = Target.of(request.pixels, mask)
-            pose, centre = self._region(request, target, pose, rng)
-        else:
-            pose, mask, centre = found
-            target, cut = Target.of(request.pixels, mask), "outline"
-            feather = min(feather, 2.0)
-        patch = target.fetched(request.pixels, pose, centre)
-        covering = request.plan.edit == "removal"
-        pixels, touched = target.blended(
-            target.matched(patch) if light else patch, feather, covering
+        source = None
+        if request.plan.edit == "addition":
+            donors = own_objects(request.pixels, request.camera, request.mask)
+            source = object_source(donors, request, pose, self.params.scale, rng)
+        if source is None:
+            source = region_source(self.name, request.pixels, request, pose, rng)
+        feather = min(feather, OUTLINE) if source.outlined else feather
+        pixels, touched = Target.of(request.pixels, source.mask).pasted_from(
+            source, light, feather, request.plan.edit == "removal"
         )
-        details = {
-            "source": list(source_box(pose, box_of(mask), centre)),
-            "scale": round(pose.scale, 4),
-            "angle": round(pose.angle, 2),
-            "flip": pose.flip,
-            "interpolation": pose.interpolation,
-            "feather": round(feather, 2),
-            "light": light,
-            "cut": cut,
-        }
+        details = {**source.details(), "feather": round(feather, 2), "light": light}
         return composite(self, request, pixels, touched, details)
-
-    def _object(
-        self, request: EditRequest, pose: Pose, box: Box, rng: np.random.Generator
-    ) -> tuple[Pose, np.ndarray, tuple[float, float]] | None:
-        """An object of the frame: its pose, its outline at the target, and its middle."""
-        donors = own_objects(request.pixels, request.camera, request.mask)
-        fitting = [one for one in donors if _SIZES[0] <= fit_scale(one, box) <= _SIZES[1]]
-        if not fitting:
-            return None
-        donor = pick(rng, fitting)
-        if pose != Pose():
-            pose = replace(pose, scale=float(np.clip(fit_scale(donor, box), *self.params.scale)))
-        put = placed(donor, pose, box)
-        if put is None or (put[0] & donor.mask).any():
-            return None
-        return pose, *put
-
-    def _region(
-        self, request: EditRequest, target: Target, pose: Pose, rng: np.random.Generator
-    ) -> tuple[Pose, tuple[float, float]]:
-        """A source region outside of the mask: its pose and centre."""
-        box = box_of(request.mask)
-        enlarging = Pose(max(self.params.scale[1], 1.0), 0.0, pose.flip, pose.interpolation)
-        for tried in (pose, enlarging):
-            centres = free_centres(tried, box, request.mask, _TRIES, rng)
-            if len(centres):
-                covering = request.plan.edit == "removal"
-                return tried, best_match(request.pixels, target, tried, centres, covering, rng)
-        raise CannotEdit(
-            f"{self.name}: no room for a source outside of the mask", "choose a smaller region"
-        )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 
-from forensics.generators.image.target import Target
-from forensics.generators.image.warp import Pose, backward, sampled
+from forensics.draws import pick
+from forensics.generators.image.base import EditRequest
+from forensics.generators.image.blend import grown
+from forensics.generators.image.requests import CannotEdit
+from forensics.generators.image.target import COVER, Target
+from forensics.generators.image.warp import Pose, backward, free_centres, sampled, source_box
 from forensics.scenes.camera import Camera
 from forensics.scenes.objects import find_objects, moving_objects
 from forensics.scenes.regions import Box, box_of
@@ -17,6 +22,7 @@ from forensics.scenes.regions import Box, box_of
 _FRAMES = 4  # of a camera in which objects are looked for
 _LOOK = 64  # pixels of a window's longer side when candidates are compared
 _BEST = 3
+_TRIES = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,101 @@ class Donor:
     def centre(self) -> tuple[float, float]:
         left, top, right, bottom = self.box
         return (left + right) / 2, (top + bottom) / 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is to be pasted, and where.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        centre: the point of `image` that comes to lie in the middle of the mask's box.
+        mask: bool (H, W) of the edited frame: where it goes.
+        label: of an object; None for a region.
+        outlined: whether `mask` is an object's outline, not the mask that was asked for.
+    """
+
+    image: np.ndarray
+    pose: Pose
+    centre: tuple[float, float]
+    mask: np.ndarray
+    label: str | None = None
+    outlined: bool = False
+
+    def details(self) -> dict[str, Any]:
+        """JSON-safe: `source` (box), `scale`, `angle`, `flip`, `interpolation`, `cut`, `label`."""
+        return {
+            "source": list(source_box(self.pose, box_of(self.mask), self.centre)),
+            "scale": round(self.pose.scale, 4),
+            "angle": round(self.pose.angle, 2),
+            "flip": self.pose.flip,
+            "interpolation": self.pose.interpolation,
+            "cut": "outline" if self.outlined else "mask",
+            "label": self.label,
+        }
+
+
+def object_source(
+    donors: Sequence[Donor],
+    request: EditRequest,
+    pose: Pose,
+    sizes: tuple[float, float],
+    rng: np.random.Generator,
+) -> Source | None:
+    """One of the donors, scaled to the request's mask.
+
+    An addition takes its outline; any other edit takes it with its surroundings, through the mask.
+
+    Args:
+        pose: how it is turned; its scale counts for nothing.
+        sizes: by how much a donor may be scaled; others are left out.
+
+    Returns:
+        None when no donor fits.
+    """
+    box = box_of(request.mask)
+    low, high = sizes
+    fitting = [one for one in donors if low <= fit_scale(one, box) <= high]
+    if not fitting:
+        return None
+    donor = pick(rng, fitting)
+    scale = fit_scale(donor, box)
+    if pose != Pose() or abs(scale - 1) > 0.1:
+        pose = replace(pose, scale=scale)
+    if request.plan.edit != "addition":
+        return Source(donor.image, pose, donor.centre, request.mask, donor.label)
+    put = placed(donor, pose, box)
+    own = donor.image is request.pixels
+    if put is None or (own and (put[0] & donor.mask).any()):
+        return None
+    return Source(donor.image, pose, put[1], put[0], donor.label, outlined=True)
+
+
+def region_source(
+    name: str,
+    image: np.ndarray,
+    request: EditRequest,
+    pose: Pose,
+    rng: np.random.Generator,
+) -> Source:
+    """A region of an image that touches no pixel of the mask: of those tried one of the best.
+
+    Args:
+        name: of the editor, for messages.
+        pose: where it leaves no room, an upright, somewhat enlarged one is tried.
+
+    Raises:
+        CannotEdit: there is no room.
+    """
+    box, covering = box_of(request.mask), request.plan.edit == "removal"
+    taken = grown(request.mask, round(COVER) + 1) if covering else request.mask
+    for tried in (pose, Pose(max(pose.scale, 1.25), 0.0, pose.flip, pose.interpolation)):
+        centres = free_centres(tried, box, taken, _TRIES, rng)
+        if len(centres):
+            target = Target.of(request.pixels, request.mask)
+            centre = best_match(image, target, tried, centres, covering, rng)
+            return Source(image, tried, centre, request.mask)
+    raise CannotEdit(f"{name}: no room for a source outside of the mask", "choose a smaller region")
 
 
 def own_objects(pixels: np.ndarray, camera: Camera | None, taken: np.ndarray) -> list[Donor]:

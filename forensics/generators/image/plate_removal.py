@@ -59,6 +59,8 @@ class PlateRemoval(ImageEditor):
     summary = "Removal by the camera's background plate (temporal median), exposure matched"
     edits = ("removal",)
     needs_camera = True
+    least_frames = 3
+    least_frames = 3
     Params: ClassVar[type[GeneratorParams]] = PlateRemovalParams
     params: PlateRemovalParams
 

@@ -68,6 +68,19 @@ def camera_of(editor: ImageEditor, request: EditRequest) -> Camera:
     return request.camera
 
 
+def other_frames(editor: ImageEditor, request: EditRequest) -> list[np.ndarray]:
+    """The camera's frames without the one that is edited.
+
+    Raises:
+        CannotEdit: there are none.
+    """
+    frames = request.camera.frames if request.camera else ()
+    others = [one for one in frames if not np.array_equal(one, request.pixels)]
+    if not others:
+        raise CannotEdit(f"{editor.name} needs other frames of the camera", "add frames")
+    return others
+
+
 def large_enough(editor: ImageEditor, mask: np.ndarray, side: int = 4) -> Box:
     """The mask's box.
 

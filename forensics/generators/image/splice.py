@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -13,11 +12,10 @@ from forensics.draws import Range, pick, within
 from forensics.generators.base import GeneratorParams
 from forensics.generators.image.base import Edited, EditRequest, ImageEditor, register_editor
 from forensics.generators.image.donors import (
-    Donor,
-    best_match,
-    fit_scale,
+    Source,
+    object_source,
     others_objects,
-    placed,
+    region_source,
 )
 from forensics.generators.image.requests import (
     CannotEdit,
@@ -25,19 +23,12 @@ from forensics.generators.image.requests import (
     check_request,
     composite,
     large_enough,
+    other_frames,
 )
-from forensics.generators.image.target import Target
-from forensics.generators.image.warp import (
-    Pose,
-    WarpParams,
-    draw_feather,
-    draw_pose,
-    free_centres,
-    source_box,
-)
-from forensics.scenes.regions import Box, box_of
+from forensics.generators.image.target import OUTLINE, Target
+from forensics.generators.image.warp import Pose, WarpParams, draw_feather, draw_pose
+from forensics.scenes.regions import box_of
 
-_TRIES = 48
 _ALIKE = 2.5  # mean difference of grey levels below which two frames show the same in the mask
 
 
@@ -60,9 +51,8 @@ class Splice(ImageEditor):
     """A removal takes what another frame shows at the same place; an addition an object, cut out
     along its outline; a replacement an object with its surroundings, through the mask.
 
-    Details: `frame` (index among the camera's), `source` (box), `scale`, `angle`, `flip`,
-    `interpolation`, `feather`, `light`, `cut` ("mask" or "outline"), `donor` ("same-place",
-    "object", "region") and the `label` of an object.
+    Details: those of `Source`, `frame` (index among the camera's), `donor` ("same-place", "object",
+    "region"), `feather` and `light` as a copy's.
     """
 
     name = "splice"
@@ -72,55 +62,50 @@ class Splice(ImageEditor):
     summary = "An object or region of another frame of the same camera, light and scale matched"
     edits = ("removal", "open-ended-replacement", "addition")
     needs_camera = True
+    least_frames = 2
     Params: ClassVar[type[GeneratorParams]] = SpliceParams
     params: SpliceParams
 
     def edit(self, request: EditRequest) -> Edited:
         check_request(self, request)
         camera = camera_of(self, request)
-        others = [one for one in camera.frames if not np.array_equal(one, request.pixels)]
-        if not others:
-            raise CannotEdit(f"{self.name} needs other frames of the camera", "add frames")
+        others = other_frames(self, request)
         rng = np.random.default_rng(request.seed)
         box = large_enough(self, request.mask)
         pose, feather = draw_pose(self.params, rng), draw_feather(self.params, box, rng)
         light = bool(rng.random() < self.params.light)
-        label, cut, mask = None, "mask", request.mask
-        if request.plan.edit == "removal":
-            what, pose = "same-place", Pose()
-            image = self._emptier(request, others, rng)
-            centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-        else:
-            found = self._object(request, others, pose, box, rng)
-            if found is not None:
-                what, image, centre = "object", found[0].image, found[0].centre
-                label, pose = found[0].label, found[1]
-                put = placed(found[0], pose, box) if request.plan.edit == "addition" else None
-                if put is not None:
-                    (mask, centre), cut, feather = put, "outline", min(feather, 2.0)
-            else:
-                what, image = "region", pick(rng, others)
-                pose, centre = self._region(request, image, pose, rng)
-        target = Target.of(request.pixels, mask)
-        patch = target.fetched(image, pose, centre)
-        covering = request.plan.edit == "removal"
-        pixels, touched = target.blended(
-            target.matched(patch) if light else patch, feather, covering
+        what, source = self._source(request, others, pose, rng)
+        feather = min(feather, OUTLINE) if source.outlined else feather
+        pixels, touched = Target.of(request.pixels, source.mask).pasted_from(
+            source, light, feather, request.plan.edit == "removal"
         )
         details = {
-            "frame": next(i for i, one in enumerate(camera.frames) if np.array_equal(one, image)),
-            "source": list(source_box(pose, box_of(mask), centre)),
-            "scale": round(pose.scale, 4),
-            "angle": round(pose.angle, 2),
-            "flip": pose.flip,
-            "interpolation": pose.interpolation,
+            **source.details(),
+            "frame": next(i for i, one in enumerate(camera.frames) if one is source.image),
+            "donor": what,
             "feather": round(feather, 2),
             "light": light,
-            "cut": cut,
-            "donor": what,
-            "label": label,
         }
         return composite(self, request, pixels, touched, details)
+
+    def _source(
+        self,
+        request: EditRequest,
+        others: Sequence[np.ndarray],
+        pose: Pose,
+        rng: np.random.Generator,
+    ) -> tuple[str, Source]:
+        if request.plan.edit == "removal":
+            left, top, right, bottom = box_of(request.mask)
+            image, centre = self._emptier(request, others, rng), (left + right, top + bottom)
+            return "same-place", Source(image, Pose(), (centre[0] / 2, centre[1] / 2), request.mask)
+        if self.params.donor == "any-object":
+            order = [others[i] for i in rng.permutation(len(others))]
+            donors = others_objects(camera_of(self, request), order)
+            source = object_source(donors, request, pose, self.params.sizes, rng)
+            if source is not None:
+                return "object", source
+        return "region", region_source(self.name, pick(rng, others), request, pose, rng)
 
     def _emptier(
         self, request: EditRequest, others: Sequence[np.ndarray], rng: np.random.Generator
@@ -141,38 +126,3 @@ class Splice(ImageEditor):
             return pick(rng, differing)
         background = plate[request.mask].astype(np.float32)
         return min(differing, key=lambda one: float(np.abs(one[request.mask] - background).mean()))
-
-    def _object(
-        self,
-        request: EditRequest,
-        others: Sequence[np.ndarray],
-        pose: Pose,
-        box: Box,
-        rng: np.random.Generator,
-    ) -> tuple[Donor, Pose] | None:
-        """A thing that moves in another frame, scaled to the mask."""
-        if self.params.donor != "any-object":
-            return None
-        order = rng.permutation(len(others))
-        donors = others_objects(camera_of(self, request), [others[i] for i in order])
-        low, high = self.params.sizes
-        fitting = [one for one in donors if low <= fit_scale(one, box) <= high]
-        if not fitting:
-            return None
-        donor = pick(rng, fitting)
-        scale = float(np.clip(fit_scale(donor, box), low, high))
-        near = abs(scale - 1) < 0.1 and pose == Pose()
-        return donor, pose if near else replace(pose, scale=scale)
-
-    def _region(
-        self, request: EditRequest, image: np.ndarray, pose: Pose, rng: np.random.Generator
-    ) -> tuple[Pose, tuple[float, float]]:
-        """A region of another frame that stands out, not at the mask's own place."""
-        box = box_of(request.mask)
-        enlarging = Pose(max(self.params.scale[1], 1.0), 0.0, pose.flip, pose.interpolation)
-        for tried in (pose, enlarging):
-            centres = free_centres(tried, box, request.mask, _TRIES, rng)
-            if len(centres):
-                target = Target.of(request.pixels, request.mask)
-                return tried, best_match(image, target, tried, centres, False, rng)
-        raise CannotEdit(f"{self.name}: no room for a source", "choose a smaller region")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +11,11 @@ from forensics.generators.image.blend import feathered, grown, match_light, past
 from forensics.generators.image.warp import Pose, sampled
 from forensics.scenes.regions import Box, box_of
 
-COVER = 5.0
+if TYPE_CHECKING:
+    from forensics.generators.image.donors import Source
+
+COVER, OUTLINE = 5.0, 2.0
+"""Widest soft borders in pixels: of what covers something; of what is cut along its outline."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,18 @@ class Target:
         else:
             alpha = feathered(self.mask, feather)
         return self.put(pasted(self.pixels, patch, alpha)), self.whole(alpha > 0)
+
+    def pasted_from(
+        self, source: Source, light: bool, feather: float, covering: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What a source holds, as `blended`, under the light of the target if wanted."""
+        patch = self.fetched(source.image, source.pose, source.centre)
+        return self.blended(self.matched(patch) if light else patch, feather, covering)
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """The part of the window that lies in the frame."""
+        return self._overlap()[0]
 
     def put(self, window: np.ndarray) -> np.ndarray:
         """A copy of the frame with the window's pixels in place."""
