@@ -7,10 +7,12 @@ from typing import Literal
 ItemLabel = Literal["bonafide", "spoof"]
 
 _BONAFIDE = ("bonafide", "bona-fide", "bona_fide", "bona fide", "real", "genuine", "human")
+_PRISTINE = ("authentic", "pristine", "original")  # how image forensics says it
 _SPOOF = ("spoof", "spoofed", "fake", "deepfake", "manipulated", "synthetic", "forged", "generated")
+_EDITED = ("tampered", "edited")
 _KNOWN: dict[str, ItemLabel] = {
-    **dict.fromkeys(_BONAFIDE, "bonafide"),
-    **dict.fromkeys(_SPOOF, "spoof"),
+    **dict.fromkeys((*_BONAFIDE, *_PRISTINE), "bonafide"),
+    **dict.fromkeys((*_SPOOF, *_EDITED), "spoof"),
 }
 
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from forensics.cli import audit, catalog, corpus, demo, detect, evaluate, train, weights
+from forensics.cli import audit, catalog, corpus, demo, detect, evaluate, export, train, weights
 from forensics.cli.console import flush_stdout, print_error
 from forensics.errors import ForensicsError, MachineError
 
@@ -23,6 +23,7 @@ app.command("detect")(detect.detect)
 app.command("build-dataset")(corpus.build_dataset)
 app.command("inspect")(corpus.inspect)
 app.command("verify")(corpus.verify)
+app.command("export")(export.export)
 app.command("audit")(audit.audit)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
