@@ -10,11 +10,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from forensics.scenes.camera import Camera
+
 WORK_SIDE = 480
 """Long side, in pixels, at which scenes are looked at."""
 
 _LEAST_DISTANCE = 7.0  # below it compression and noise live
+_NOISE = 3.3  # medians: five deviations, where three channels hold independent noise
 _SURE = 1.8  # of a threshold: pixels from which a region may start
+_MOST_OTHERS = 12  # frames to compare with
+_UNLIKE = 4.0  # median distance from which two views are suspected not to be one
+_SAME_PLACES = 0.75  # share of textured places that look the same in two frames of one view
 _MOVED_CAMERA = 0.4  # share of changed pixels above which the views are not one
 
 
@@ -48,6 +54,24 @@ def lab(pixels: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(space, (0, 0), 1.0)
 
 
+def same_view(pixels: np.ndarray, camera: Camera) -> list[np.ndarray]:
+    """The camera's other frames, reduced: of many those whose light is most alike."""
+    others = [
+        reduced(frame)
+        for frame in camera.frames
+        if frame.shape == pixels.shape and not np.array_equal(frame, pixels)
+    ]
+    if len(others) <= _MOST_OTHERS:
+        return others
+    here = _thumb(pixels)
+    # A median, so that what moves has no say in it.
+    return sorted(others, key=lambda f: float(np.median(np.abs(_thumb(f) - here))))[:_MOST_OTHERS]
+
+
+def _thumb(pixels: np.ndarray) -> np.ndarray:
+    return cv2.resize(pixels, (64, 36), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
 def find_change(small: np.ndarray, others: list[np.ndarray]) -> Change | None:
     """Compare a frame with the other frames of its camera, all reduced.
 
@@ -69,8 +93,12 @@ def find_change(small: np.ndarray, others: list[np.ndarray]) -> Change | None:
         background, spread, other = lab(plate), _spread(stack, plate), None
     matched = _match_light(background, here)
     distance = _distance(here, matched)
-    distance[_shadow(here, matched)] *= 0.3
-    threshold = max(_LEAST_DISTANCE, 4.0 * 1.4826 * float(np.median(distance)))
+    usual = float(np.median(distance))
+    alike, texture = _local_correlation(here[..., 0], matched[..., 0])
+    if usual > _UNLIKE and not _same_structure(alike, texture):
+        return None
+    distance[_shadow(here, matched, (alike > 0.85) & (texture > 1.5))] *= 0.3
+    threshold = max(_LEAST_DISTANCE, _NOISE * usual)
     relative = distance / (threshold if spread is None else np.maximum(threshold, spread))
     mask = _hysteresis(relative)
     if mask.mean() > _MOVED_CAMERA:
@@ -107,13 +135,17 @@ def _distance(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(one - two).sum(axis=2))
 
 
-def _shadow(here: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """bool (h, w): darker or lighter by a smooth factor, the texture and the hue unchanged."""
+def _same_structure(alike: np.ndarray, texture: np.ndarray) -> bool:
+    """Whether most textured places look the same: not so after a cut, a pan or a zoom."""
+    textured = texture > 3.0
+    return not textured.any() or float((alike[textured] > 0.5).mean()) > _SAME_PLACES
+
+
+def _shadow(here: np.ndarray, background: np.ndarray, unchanged: np.ndarray) -> np.ndarray:
+    """bool (h, w): darker or lighter, the texture (`unchanged`) and the hue as they were."""
     ratio = (here[..., 0] + 2.0) / (background[..., 0] + 2.0)
     hue = np.abs(here[..., 1:] - background[..., 1:]).max(axis=2)
-    correlation, texture = _local_correlation(here[..., 0], background[..., 0])
-    alike = (correlation > 0.85) & (texture > 1.5)
-    return (ratio > 0.4) & (ratio < 1.5) & (hue < 6.0) & alike
+    return (ratio > 0.4) & (ratio < 1.5) & (hue < 6.0) & unchanged
 
 
 def _local_correlation(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

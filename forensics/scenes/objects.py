@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from forensics.scenes.camera import Camera
-from forensics.scenes.change import Change, find_change, lab, reduced
+from forensics.scenes.change import Change, find_change, lab, reduced, same_view
 from forensics.scenes.regions import (
     Box,
     box_of,
@@ -70,13 +70,8 @@ def moving_objects(pixels: np.ndarray, camera: Camera | None) -> tuple[SceneObje
     """Objects by difference to the camera's background (three frames and more) or other frame."""
     if camera is None:
         return ()
-    others = [
-        reduced(f)
-        for f in camera.frames
-        if f.shape == pixels.shape and not np.array_equal(f, pixels)
-    ]
     small = reduced(pixels)
-    change = find_change(small, others)
+    change = find_change(small, same_view(pixels, camera))
     if change is None:
         return ()
     found = [m for m in _regions(cleaned(change.mask)) if _is_here(m, small, change)]
@@ -121,6 +116,8 @@ def _finished(
     objects = []
     for guess in masks[:_MOST_OBJECTS]:
         mask = enlarged(outlined(small, guess), pixels.shape[:2])
+        if not LEAST_AREA <= mask.mean() <= MOST_AREA:
+            continue
         score = round(float(strength[guess].mean()), 4)
         objects.append(SceneObject(mask, box_of(mask), _label(mask, origin), score, origin))
     return tuple(sorted(objects, key=lambda o: (-o.score, o.box)))

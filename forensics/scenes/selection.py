@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from forensics.scenes.camera import Camera
-from forensics.scenes.change import find_change, reduced
+from forensics.scenes.change import find_change, reduced, same_view
 from forensics.scenes.objects import LEAST_AREA
 from forensics.scenes.regions import cleaned
 
@@ -50,13 +50,12 @@ def score_frames(camera: Camera) -> list[FrameScore]:
     Blur is judged against the camera's other frames: how sharp a scene can be depends on its lens
     and on what is in it.
     """
-    small = [reduced(frame) for frame in camera.frames]
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]
+    grey = [cv2.cvtColor(reduced(frame), cv2.COLOR_RGB2GRAY) for frame in camera.frames]
     sharp = [_sharpness(frame) for frame in grey]
     usual = float(np.median(sharp))
     return [
-        _scored(index, grey[index], sharp[index], usual, _motion(index, small))
-        for index in range(len(small))
+        _scored(index, grey[index], sharp[index], usual, _motion(camera.frames[index], camera))
+        for index in range(len(grey))
     ]
 
 
@@ -95,7 +94,6 @@ def _exposure_flaws(grey: np.ndarray) -> list[str]:
     return flaws
 
 
-def _motion(index: int, small: list[np.ndarray]) -> float | None:
-    others = [f for i, f in enumerate(small) if i != index and f.shape == small[index].shape]
-    change = find_change(small[index], others)
+def _motion(frame: np.ndarray, camera: Camera) -> float | None:
+    change = find_change(reduced(frame), same_view(frame, camera))
     return None if change is None else round(float(cleaned(change.mask).mean()), 5)
