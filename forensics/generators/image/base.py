@@ -62,6 +62,7 @@ class ImageEditor(Generator):
     Attributes:
         edits: the edit types that it can carry out.
         needs_camera: whether it needs other frames of the same camera.
+        least_frames: how many frames of a camera it needs in all, the edited one among them.
         reads_instruction: whether words change what it makes.
     """
 
@@ -69,6 +70,7 @@ class ImageEditor(Generator):
     modality: ClassVar[str] = "image"
     edits: ClassVar[tuple[EditType, ...]]
     needs_camera: ClassVar[bool] = False
+    least_frames: ClassVar[int] = 1
     reads_instruction: ClassVar[bool] = False
 
     @abstractmethod

@@ -1,0 +1,166 @@
+"""Builds one shard of images: decode, and for every item plan, edit, check, send."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from forensics.corpus.images.cameras import Cameras
+from forensics.corpus.images.checks import REJECTED, malformed, rejection
+from forensics.corpus.images.encoder import Sent, send
+from forensics.corpus.images.frame import prepared
+from forensics.corpus.images.plan import ImagePlan, PlannedFrame
+from forensics.corpus.jobs import ShardJob
+from forensics.corpus.names import BONAFIDE, item_key, item_seed
+from forensics.corpus.plan import PlannedSystem
+from forensics.corpus.shard_job import ShardBuilder, ShardRun, describe
+from forensics.generators.image.base import EDITORS, Edited, EditRequest, ImageEditor
+from forensics.media.image import mask_png
+from forensics.scenes.camera import Camera
+from forensics.scenes.edit_plan import EditPlan, EditType
+from forensics.scenes.errors import SceneError
+from forensics.scenes.planners import make_planner
+from forensics.scenes.planning import plan_edit
+from forensics.shards.format import Item, ItemMeta, canonical_json
+
+PLANNER = "planner"
+
+
+class _Made(NamedTuple):
+    """An edit that passed all checks."""
+
+    edited: Edited
+    plan: EditPlan
+
+
+class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
+    """One pass over one shard, family after family, so that memory holds one frame's edit."""
+
+    registry = EDITORS
+
+    def __init__(self, builder: ShardBuilder, job: ShardJob):
+        super().__init__(builder, job)
+        if not builder.kept:
+            builder.kept["cameras"] = Cameras(self.plan, builder.source_root)
+            builder.kept["planner"] = make_planner(self.plan.recipe.planner)
+        self.cameras: Cameras = builder.kept["cameras"]
+
+    def items(self) -> Iterator[Item]:
+        for planned in self.families():
+            pixels = self.read_source(planned, lambda data: prepared(data, self.plan.recipe.frames))
+            names = self.plan.members(planned)
+            if isinstance(pixels, str):
+                for name in names:
+                    self.fail(planned, name, pixels)
+                continue
+            for name in sorted(names, key=lambda name: item_key(planned.source.id, name)):
+                item = self._item(planned, name, pixels)
+                if isinstance(item, str):
+                    self.fail(planned, name, item)
+                else:
+                    yield item
+
+    def _item(self, planned: PlannedFrame, name: str, pixels: np.ndarray) -> Item | str:
+        """One item, or why there is none. Forged or pristine, all are sent by the same code."""
+        made = None
+        if name != BONAFIDE:
+            made = self._forged(planned, self.systems[name], pixels)
+            if isinstance(made, str):
+                return made
+        key = item_key(planned.source.id, name)
+        seed = item_seed(self.plan.recipe.seed, "road", key)
+        image, mask = (made.edited.pixels, made.edited.mask) if made else (pixels, None)
+        sent = send(image, mask, self.plan.recipe, seed)
+        if sent.mask is not None and not sent.mask.any():
+            return f"{REJECTED}the channel left nothing of the region"
+        return Item(
+            key=key,
+            extension=sent.extension,
+            media=sent.media,
+            meta=self._meta(planned, name, made, sent),
+            mask=None if sent.mask is None else mask_png(sent.mask),
+        )
+
+    def _forged(
+        self, planned: PlannedFrame, system: PlannedSystem, pixels: np.ndarray
+    ) -> _Made | str:
+        key = item_key(planned.source.id, system.name)
+        if key in self.job.excluded:
+            return self.job.excluded[key]
+        editor = EDITORS.get(system.use)
+        allowed: tuple[EditType, ...] = tuple(
+            edit for edit in self.plan.recipe.edits if edit in editor.edits
+        )
+        scene = self.watched(PLANNER, [key], lambda _: self._scene(planned, pixels, allowed, key))
+        if isinstance(scene, SceneError):
+            return f"scene: {scene.reason}"
+        if isinstance(scene, Exception):
+            return f"scene: {describe(scene)}"
+        camera, plan, mask = scene
+        seed = item_seed(self.plan.recipe.seed, "generate", key)
+        # A copy: the pristine item and the edits of others stay what they are.
+        request = EditRequest(key, seed, pixels.copy(), mask, plan, camera)
+        edited = self.call(system, [key], lambda engine: engine.edit(request))
+        if isinstance(edited, Exception):
+            return describe(edited)
+        try:
+            reason = malformed(edited, pixels.shape) or rejection(
+                pixels, edited, self.plan.recipe.checks
+            )
+            canonical_json(edited.details)
+        except Exception as error:  # details that are not JSON, a mask of the wrong kind, …
+            return describe(error)
+        return reason or _Made(edited, plan)
+
+    def _scene(
+        self, planned: PlannedFrame, pixels: np.ndarray, allowed: tuple[EditType, ...], key: str
+    ) -> tuple[Camera | None, EditPlan, np.ndarray]:
+        camera = self.cameras.of(planned)
+        # Not the editor's seed: its first draws would be the planner's over again.
+        seed = item_seed(self.plan.recipe.seed, "scene", key)
+        plan, mask = plan_edit(pixels, camera, allowed, seed, self.builder.kept["planner"])
+        return camera, plan, mask
+
+    def _meta(self, planned: PlannedFrame, name: str, made: _Made | None, sent: Sent) -> ItemMeta:
+        source, system = planned.source, self.systems.get(name)
+        height, width = sent.pixels.shape[:2]
+        return ItemMeta(
+            label="spoof" if system else "bonafide",
+            modality="image",
+            system=name,
+            system_version=system.fingerprint if system else "",
+            kind=system.kind if system else BONAFIDE,
+            source_id=source.id,
+            group=source.group,
+            domain=source.domain,
+            split=self.shard.split,
+            seed=item_seed(self.plan.recipe.seed, "generate", item_key(source.id, name)),
+            params=_params(made, sent) if made else {},
+            conditions=sent.conditions,
+            licence=planned.licence,
+            parent=source.sha256 or "",
+            sha256=hashlib.sha256(sent.media).hexdigest(),
+            width=width,
+            height=height,
+        )
+
+
+def _params(made: _Made, sent: Sent) -> dict[str, Any]:
+    """What was edited and how; box and area are those of the mask as it lies beside the item."""
+    assert sent.mask is not None
+    rows, columns = np.flatnonzero(sent.mask.any(axis=1)), np.flatnonzero(sent.mask.any(axis=0))
+    plan = made.plan
+    return {
+        **made.edited.details,
+        "edit": plan.edit,
+        "mode": made.edited.mode,
+        "box": [int(v) for v in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)],
+        "area": round(float(sent.mask.mean()), 6),
+        "target": plan.target,
+        "replacement": plan.replacement,
+        "instruction": plan.instruction,
+        "planner": plan.planner,
+    }

@@ -1,0 +1,184 @@
+"""Frames out of folders of images and videos, a CSV, or WebDataset shards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forensics.corpus.images.frame import Found, Frame, measured
+from forensics.corpus.images.near_duplicates import Signature, joined
+from forensics.corpus.images.recipe import Frames
+from forensics.corpus.item import Source, checked_split
+from forensics.corpus.names import source_id
+from forensics.corpus.source import (
+    SourceReader,
+    columns_found,
+    read_samples,
+    read_table,
+    text_field,
+    utf8,
+)
+from forensics.errors import UsageError
+from forensics.progress import Progress
+
+EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
+_CAMERA = ("scene", "camera", "group")
+_COLUMNS = "path; scene, camera or group, domain or corpus, licence, split, label"
+
+
+def load_source(
+    path: str | os.PathLike[str], where: dict[str, str] | None, frames: Frames
+) -> Source[Frame]:
+    """Frames of a folder, a CSV or shards; see `SourceReader.load`.
+
+    Near-duplicate frames join their cameras into one group; of duplicates within a group one is
+    kept, where `frames.dedupe` says so. The source's notes count both.
+    """
+    return _Reader(frames).load(path, where)
+
+
+class _Reader(SourceReader[Frame]):
+    extensions = EXTENSIONS
+    things = "images"
+
+    def __init__(self, frames: Frames):
+        self.frames = frames
+
+    def from_folder(self, root: Path, files: list[Path]) -> Source[Frame]:
+        notes = []
+        if files and all(path.parent == root for path in files):
+            notes.append(
+                "the folder has no subfolders, so every image counts as its own camera; use one "
+                "subfolder a camera, or a CSV with a 'camera' column"
+            )
+        return self._opened(root, [_from_file(root, path) for path in files], notes)
+
+    def from_csv(self, path: Path, where: dict[str, str]) -> Source[Frame]:
+        def check(columns: set[str]) -> None:
+            if "path" not in columns:
+                raise UsageError(
+                    f"{path} has no column 'path' ({columns_found(columns)})",
+                    f"comma-separated columns read: {_COLUMNS}",
+                )
+
+        table = read_table(path, where, check)
+        if not table.columns & set(_CAMERA):
+            table.notes.append(
+                f"{path.name} has no column 'scene', 'camera' or 'group': every image counts as "
+                "its own camera"
+            )
+        found = [_from_row(path, number, row) for number, row in table.rows]
+        return self._opened(path.resolve().parent, found, table.notes)
+
+    def from_shards(self, root: Path, tars: list[Path]) -> Source[Frame]:
+        base = root.parent if root.is_file() else root
+        notes: list[str] = []
+        found, told = [], 0
+        for sample in read_samples(tars, self.extensions, notes):
+            place, fields = str(sample.tar.relative_to(base)), sample.fields
+            camera = text_field(fields, "group", "camera", "scene")
+            told += camera is not None
+            stated = _fields(
+                id=text_field(fields, "source_id") or source_id(place, sample.key),
+                camera=camera or f"{place}/{sample.key}",
+                domain=text_field(fields, "domain") or sample.tar.stem,
+                licence=text_field(fields, "licence", "license"),
+                split=checked_split(fields.get("split"), sample.where),
+            )
+            found.append(Found(place, (sample.media.offset, len(sample.media.data)), stated))
+        if not told:
+            notes.append("no sample states a camera: every one counts as its own")
+        return self._opened(base.resolve(), found, notes)
+
+    def _opened(self, root: Path, found: list[Found], notes: list[str]) -> Source[Frame]:
+        """Open and hash all, on every core; join and dedupe."""
+        opened = []
+        with (
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+            Progress(len(found), "reading frames", "frames") as progress,
+        ):
+            for frame, seen in pool.map(lambda one: measured(root, one, self.frames), found):
+                opened.append(_Opened(frame, seen))
+                progress.advance()
+        opened.sort(key=lambda one: one.frame.id)
+        opened = _joined(opened, self.frames.join_bits, notes)
+        if self.frames.dedupe:
+            opened = _deduped(opened, notes)
+        return Source(root, [one.frame for one in opened], notes)
+
+
+@dataclass
+class _Opened:
+    frame: Frame
+    seen: Signature | None
+
+
+def _joined(opened: list[_Opened], bits: int, notes: list[str]) -> list[_Opened]:
+    """Cameras that share near-duplicate frames become one group."""
+    known = [(one.frame.group, one.seen.bits) for one in opened if one.seen]
+    leaders = joined([group for group, _ in known], [code for _, code in known], bits)
+    moved = sum(1 for group, leader in leaders.items() if group != leader)
+    if moved:
+        groups = len(set(leaders.values()))
+        notes.append(
+            f"{len(leaders)} cameras are {groups} groups: {moved} share near-duplicate frames with "
+            "another one"
+        )
+    return [
+        _Opened(
+            one.frame.model_copy(update={"group": leaders.get(one.frame.group, one.frame.group)}),
+            one.seen,
+        )
+        for one in opened
+    ]
+
+
+def _deduped(opened: list[_Opened], notes: list[str]) -> list[_Opened]:
+    """The first of all frames of a group that show the same; broken ones stay, to be listed."""
+    kept: list[_Opened] = []
+    by_group: dict[str, list[Signature]] = {}
+    for one in opened:
+        if one.seen is not None:
+            before = by_group.setdefault(one.frame.group, [])
+            if any(one.seen.same(other) for other in before):
+                continue
+            before.append(one.seen)
+        kept.append(one)
+    if len(kept) < len(opened):
+        notes.append(f"{len(opened) - len(kept)} frames show what another one shows: left out")
+    return kept
+
+
+def _from_file(root: Path, path: Path) -> Found:
+    relative = path.relative_to(root)
+    name = utf8(str(relative))
+    camera = relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    return Found(name, None, _fields(id=source_id(name), camera=camera, domain=root.name or "root"))
+
+
+def _from_row(path: Path, number: int, row: dict[str, str]) -> Found:
+    where = f"{path}, row {number}"
+    relative = os.path.normpath(row["path"]) if row.get("path") else ""
+    if not relative or "\0" in relative:
+        raise UsageError(f"{where}: no path", "mend the row")
+    stated = _fields(
+        id=source_id(relative),
+        camera=_first(row, _CAMERA) or relative,
+        domain=row.get("domain") or row.get("corpus") or path.stem,
+        licence=row.get("licence") or row.get("license") or None,
+        split=checked_split(row.get("split"), where),
+    )
+    return Found(relative, None, stated)
+
+
+def _first(row: dict[str, str], names: Iterable[str]) -> str | None:
+    return next((row[name] for name in names if row.get(name)), None)
+
+
+def _fields(*, camera: str, **others: Any) -> dict[str, Any]:
+    """Of a `Frame`; its group is its camera until near-duplicates say otherwise."""
+    return {"camera": camera, "group": camera, **others}
