@@ -29,7 +29,7 @@ from forensics.training.detector.config import CurriculumConfig, DetectorConfig
 from forensics.training.detector.crew import fit_all
 from forensics.training.detector.curriculum import fingerprint_strengths
 from forensics.training.detector.fit import FitPlan
-from forensics.training.detector.fitted import Fitted
+from forensics.training.detector.fitted import Fitted, fitted
 from forensics.training.detector.folds import Fold, crossed_folds
 from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
@@ -169,9 +169,8 @@ def main() -> None:
         order = strengths(given.corpus, config, given.out)
         wanted = plans(given.corpus, config, folds, tuple(order), given.out)
         among = Processes(torch.device(given.device))
-        done = dict(
-            zip(wanted, fit_all(list(wanted.values()), among, given.workers, 0), strict=True)
-        )
+        fits = fit_all(fitted, list(wanted.values()), among, given.workers, 0)
+        done = dict(zip(wanted, fits, strict=True))
     by_arm = {arm: [figures(done, arm, seed) for seed in config.seeds] for arm in ARMS}
     absolute, paired = compare(by_arm)
     strength: list[dict[str, object]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +39,7 @@ class TorchRunner:
     ):
         import torch
 
-        self._device = _available(device, batch)
+        self._device = available(device, batch)
         if threads is not None:
             torch.set_num_threads(threads)
         self._network = network.to(self._device).eval()
@@ -92,7 +92,12 @@ def _in_numpy(tensors: dict[str, torch.Tensor]) -> Outputs:
     return Outputs(**{**found, "score": tensors["score"].double().cpu().numpy()})
 
 
-def _available(device: str, known: Mapping[str, int]) -> torch.device:
+def available(device: str, known: Collection[str]) -> torch.device:
+    """The device of that name, if it is of a known type.
+
+    Raises:
+        UsageError: no such device. MissingRequirement: it is not there.
+    """
     import torch
 
     try:

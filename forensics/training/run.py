@@ -15,7 +15,7 @@ from forensics.training.config import checked, read_settings
 if TYPE_CHECKING:
     from forensics.training.detector.processes import Processes
 
-TASKS = ("detector", "vocoder")
+TASKS = ("detector", "fusion", "localiser", "vocoder")
 
 
 def run(
@@ -37,7 +37,7 @@ def run(
     Args:
         config: a shipped config by name, or a YAML file.
         out: folder for all that is written.
-        shards: corpus that a detector is trained on.
+        shards: corpus that a detector or a localiser is trained on.
         source: recordings that a vocoder is trained on; `where` chooses rows of a CSV.
         changes: `path.to.field=VALUE` each, over the config's.
         seeds: over the config's.
@@ -48,7 +48,7 @@ def run(
         command: how to get this again, for the record.
 
     Returns:
-        A detector's `Report` or a vocoder's card; its `str` is for people.
+        A detector's or a localiser's report, or a vocoder's card; its `str` is for people.
 
     Raises:
         UsageError: the config is wrong, or something that its task needs is not named.
@@ -63,6 +63,17 @@ def run(
         return _detector(
             settings, config, out, shards, source, seeds, device, workers, loaders, command
         )
+    if task == "localiser":
+        return _localiser(
+            settings, config, out, shards, source, where, seeds, device, workers, loaders, command
+        )
+    if task == "fusion":
+        if source is not None or where or seeds:
+            raise UsageError(
+                "a fusion is fitted on a corpus of pictures",
+                "name it with --shards, and leave out --source, --where and --seeds",
+            )
+        return _fusion(settings, config, out, shards, device, workers, command)
     if task == "vocoder":
         return _vocoder(settings, config, out, shards, source, where, seeds, device)
     raise UsageError(
@@ -96,6 +107,58 @@ def _detector(
     with processes(device) as among:
         used = _loaders(among) if loaders is None else loaders
         return train(config, shards, out, among, workers=workers, loaders=used, command=command)
+
+
+def _localiser(
+    settings: dict[str, Any],
+    name: str,
+    out: Path,
+    shards: str | None,
+    source: str | None,
+    where: Mapping[str, str] | None,
+    seeds: Sequence[int],
+    device: str | None,
+    workers: int,
+    loaders: int | None,
+    command: str,
+) -> BaseModel:
+    from forensics.training.detector.processes import processes
+    from forensics.training.localiser.config import LocaliserTrainConfig
+    from forensics.training.localiser.train import train
+
+    if shards is None or source is not None or where:
+        raise UsageError(
+            "a localiser is trained on a corpus of pictures",
+            "name it with --shards, and leave out --source and --where",
+        )
+    if len(seeds) > 1:
+        raise UsageError("a localiser is trained with one seed", "name one")
+    if seeds:
+        settings["seed"] = seeds[0]
+    config = checked(LocaliserTrainConfig, settings, name)
+    with processes(device) as among:
+        used = _loaders(among) if loaders is None else loaders
+        return train(config, shards, out, among, workers=workers, loaders=used, command=command)
+
+
+def _fusion(
+    settings: dict[str, Any],
+    name: str,
+    out: Path,
+    shards: str | None,
+    device: str | None,
+    workers: int,
+    command: str,
+) -> BaseModel:
+    from forensics.training.fusion.config import FusionConfig
+    from forensics.training.fusion.train import train
+
+    if shards is None:
+        raise UsageError("a fusion is fitted on a corpus of pictures", "name it with --shards")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("a fusion is fitted by one process", "call it without torchrun")
+    config = checked(FusionConfig, settings, name)
+    return train(config, shards, out, device=device or "cpu", workers=workers, command=command)
 
 
 def _loaders(among: Processes) -> int:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from forensics.training.detector.lanes import Lane, LanePlan, State
-from forensics.training.detector.windows import Windows
 
 
 @dataclass(frozen=True)
 class _Given:
-    """What a lane gave, and where it stands after it."""
+    """What a lane gave (`Windows`, or what its kind of lane makes), and where it stands after."""
 
     lane: int
-    windows: Windows
+    windows: Any
     state: State
 
 
@@ -55,7 +55,7 @@ class Batches:
         self._source = iter(loader)
         self._lanes = len(lanes)
 
-    def __next__(self) -> Windows:
+    def __next__(self) -> Any:
         given = [next(self._source) for _ in range(self._lanes)]
         self.states |= {one.lane: one.state for one in given}
-        return Windows.joined([one.windows for one in given])
+        return given[0].windows.joined([one.windows for one in given])

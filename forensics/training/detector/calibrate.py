@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -13,10 +15,19 @@ from forensics.evaluation.calibration import fit_affine, fit_threshold
 from forensics.evaluation.metrics import eer
 from forensics.evaluation.sweep import CLEAN
 from forensics.training.detector.config import CalibrateConfig
-from forensics.training.detector.fitted import Fitted
 from forensics.training.detector.held_out import Scored, concatenated
 
 log = logging.getLogger(__name__)
+
+
+class Scores(Protocol):
+    """What is read of a fit: see `Fitted`."""
+
+    @property
+    def dev(self) -> Scored: ...
+    @property
+    def unheard(self) -> Scored | None: ...
+
 
 LEAST_DEV = 5  # bona fide clips by which the scores of two networks are compared
 UNHEARD = "speakers and systems that the network scored without having heard them"
@@ -32,12 +43,19 @@ class Calibrated:
 
 
 def calibrate(
-    final: Fitted, crossed: list[Fitted], config: CalibrateConfig, corpus_name: str
+    final: Scores,
+    crossed: Sequence[Scores],
+    config: CalibrateConfig,
+    corpus_name: str,
+    unheard: str = UNHEARD,
 ) -> Calibrated:
     """Fit both to what the crossed fits gave to the unheard, on the final network's scale.
 
     Thresholds are for the hardest system and for the channel in which real speech looks most
     forged: for all together, one that looks like the other class would pass far too often.
+
+    Args:
+        unheard: what the crossed fits scored, in words.
 
     Raises:
         UsageError: too few clips, or the networks do not tell the unheard apart.
@@ -46,7 +64,7 @@ def calibrate(
     everything = concatenated([final.dev.where(final.dev.is_bonafide), *mapped])
     raw = everything.where(everything.channel == CLEAN)
     real, fake = raw.score[raw.is_bonafide], raw.score[~raw.is_bonafide]
-    calibration = fit_affine(real, fake, f"files of {corpus_name}: {UNHEARD}")
+    calibration = fit_affine(real, fake, f"files of {corpus_name}: {unheard}")
     hardest = _hardest(raw, config.target_fnr)
     worst, through_worst = _worst_channel(everything, config.target_fpr)
     threshold = fit_threshold(
@@ -54,7 +72,7 @@ def calibrate(
         calibration.llr(raw.score[raw.system == hardest]),
         config.target_fpr,
         config.target_fnr,
-        f"files of corpus {corpus_name}: {UNHEARD}; spoofs: the hardest such system, {hardest}; "
+        f"files of corpus {corpus_name}: {unheard}; spoofs: the hardest such system, {hardest}; "
         f"real speech: through the worst channel, {worst}",
     )
     error = eer(real, raw.score[raw.system == hardest]).value
@@ -82,7 +100,7 @@ def _hardest(scored: Scored, target_fnr: float) -> str:
     )
 
 
-def _on_scale_of(final: Fitted, fitted: Fitted) -> Scored:
+def _on_scale_of(final: Scores, fitted: Scores) -> Scored:
     """What a network gave to the unheard, as if the final network had given it.
 
     Both scored the same real speech of the dev split: its mean and spread are made equal.

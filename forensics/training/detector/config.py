@@ -18,6 +18,7 @@ from forensics.conditions.draw import ConditionPolicy
 from forensics.draws import Range, within
 from forensics.evaluation.sweep import SWEEP
 from forensics.training.losses import CrossEntropyConfig, LossConfig
+from forensics.training.stepping import StepConfig
 
 
 class _Strict(BaseModel):
@@ -66,7 +67,7 @@ class Hiding(_Strict):
     time_share: float = Field(default=0.1, ge=0, lt=1)
 
 
-class FitConfig(_Strict):
+class FitConfig(StepConfig):
     """How one network is trained.
 
     Attributes:
@@ -77,13 +78,6 @@ class FitConfig(_Strict):
             loaders share the lanes, so that these, not the machine, decide what is in a batch.
             None: as many as the run that begins has use for.
         sampling: what a batch is drawn from.
-        optimiser: Adam's weight decay is added to the gradient, AdamW's is not.
-        schedule: what becomes of the learning rate after `warmup` steps: a cosine to 0, or nothing.
-        ema: share of the running average of the weights that a step keeps; the average is what is
-            kept. 0: the weights themselves.
-        gradient_clip: largest norm of the gradient; None leaves it.
-        accumulate: parts a batch is taken in; the loss of each part counts for itself.
-        precision: bf16 is autocast on CUDA; a CPU always computes in float32.
         evaluate_every: steps between two looks at the dev split, which are also checkpoints.
         patience: looks without a better one until training stops.
         log_every: steps between two lines of the log.
@@ -97,15 +91,6 @@ class FitConfig(_Strict):
     epochs: int | None = Field(default=None, ge=1)
     lanes: int | None = Field(default=None, ge=1)
     sampling: Sampling = Pairs()
-    optimiser: Literal["adamw", "adam"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup: int = Field(default=50, ge=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    ema: float = Field(default=0.99, ge=0, lt=1)
-    gradient_clip: float | None = Field(default=5.0, gt=0)
-    accumulate: int = Field(default=1, ge=1)
-    precision: Literal["float32", "bf16"] = "float32"
     evaluate_every: int = Field(default=150, ge=1)
     patience: int = Field(default=5, ge=1)
     log_every: int = Field(default=25, ge=1)

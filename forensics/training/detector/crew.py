@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import connection, get_context, parent_process
+from typing import TypeAlias, TypeVar
 
-from forensics.training.detector.fit import FitPlan
-from forensics.training.detector.fitted import Fitted, fitted
 from forensics.training.detector.processes import Processes
 
+P = TypeVar("P")
+F = TypeVar("F")
+Do: TypeAlias = Callable[[P, Processes, int], F]
+"""(plan, processes, loaders) → what a fit gave, or an earlier run kept; at a module's top level."""
 
-def fit_all(plans: list[FitPlan], among: Processes, workers: int, loaders: int) -> list[Fitted]:
+
+def fit_all(do: Do[P, F], plans: list[P], among: Processes, workers: int, loaders: int) -> list[F]:
     """Do all fits that an earlier run did not finish.
 
     Args:
@@ -20,13 +25,13 @@ def fit_all(plans: list[FitPlan], among: Processes, workers: int, loaders: int) 
             with several processes for one fit.
     """
     if workers == 1 or among.count > 1 or len(plans) == 1:
-        return [fitted(plan, among, loaders) for plan in plans]
+        return [do(plan, among, loaders) for plan in plans]
     spawn = get_context("spawn")
-    jobs = [(plan, among, loaders) for plan in plans]
+    jobs = [(do, plan, among, loaders) for plan in plans]
     with ProcessPoolExecutor(min(workers, len(plans)), spawn, _prepare) as crew:
         list(crew.map(_done, jobs))
     # Read here: tensors sent from there would need shared memory, which may be small.
-    return [fitted(plan, among, loaders) for plan in plans]
+    return [do(plan, among, loaders) for plan in plans]
 
 
 def _prepare() -> None:
@@ -44,5 +49,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _done(job: tuple[FitPlan, Processes, int]) -> None:
-    fitted(*job)
+def _done(job: tuple[Do[P, F], P, Processes, int]) -> None:
+    do, plan, among, loaders = job
+    do(plan, among, loaders)

@@ -33,13 +33,14 @@ class LanePlan:
 
     Attributes:
         keep: items for which it is false are passed over.
+        cutter: makes what a batch holds out of items; for windows of speech a `Cutter`.
         share: windows that each lane gives to each part of a batch.
         lanes: how many there are.
     """
 
     corpus: Url
     keep: Keep
-    cutter: Cutter
+    cutter: Any
     sampling: Pairs | Stream
     share: int
     lanes: int
@@ -63,7 +64,7 @@ class Lane(ABC):
     def first_state(self) -> State: ...
 
     @abstractmethod
-    def __iter__(self) -> Iterator[Windows]: ...
+    def __iter__(self) -> Iterator[Any]: ...
 
     @cached_property
     def _corpus(self) -> ShardDataset:
@@ -135,7 +136,7 @@ class PairLane(Lane):
         # until the next one is read; draws so far.
         return {"epoch": 0, "place": 0, "held": 0, "left": 0, "drawn": 0}
 
-    def __iter__(self) -> Iterator[Windows]:
+    def __iter__(self) -> Iterator[Any]:
         sampling = self.plan.sampling
         assert isinstance(sampling, Pairs)
         held, left, drawn = (self.state[name] for name in ("held", "left", "drawn"))
@@ -153,7 +154,10 @@ class PairLane(Lane):
             epoch, place, _ = pool[0]
             self.state = {"epoch": epoch, "place": place, "held": len(pool)}
             self.state |= {"left": left, "drawn": drawn}
-            yield Windows.of(pairs)
+            yield self._batch(pairs)
+
+    def _batch(self, pairs: list[Any]) -> Any:
+        return Windows.of(pairs)
 
     def _from(self, epoch: int, place: int) -> Iterator[tuple[int, int, Family]]:
         """Families without end, each with its epoch and its place in it, from one of them on."""
@@ -164,7 +168,7 @@ class PairLane(Lane):
                     yield epoch, found, family
             if found < 0:
                 raise UsageError(
-                    "no utterance of the training split has both a bona fide and a forged copy"
+                    "no source of the training split has both a bona fide and a forged copy"
                     + (f", in part {self.number + 1} of {self.plan.lanes}" * (self.plan.lanes > 1)),
                     "build a corpus with a pipeline such as audeter, or train with fewer lanes",
                 )

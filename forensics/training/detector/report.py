@@ -114,7 +114,8 @@ def write_report(report: Report, out: Path) -> None:
     """`report.json`, `report.md`, and `curves.png` from the logs under `out/fits`."""
     publish(str(out / "report.json"), report.model_dump_json(indent=1).encode() + b"\n")
     publish(str(out / "report.md"), f"{report}\n\n![curves](curves.png)\n".encode())
-    _draw(sorted((out / "fits").iterdir()), out / "curves.png")
+    curves = {"loss": "loss", "dev_eer": "EER on dev, mean over systems"}
+    draw(sorted((out / "fits").iterdir()), out / "curves.png", curves)
 
 
 def _result(seed: int, fitted: Fitted) -> SeedResult:
@@ -129,22 +130,22 @@ def _result(seed: int, fitted: Fitted) -> SeedResult:
     )
 
 
-def _draw(fits: list[Path], path: Path) -> None:
-    """Loss and dev EER by step, one line a fit."""
+def draw(fits: list[Path], path: Path, curves: dict[str, str]) -> None:
+    """Figures of the logs by step, one line a fit; `curves` names them: field → label."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "dev_eer"), strict=True):
+    figure = Figure(figsize=(4.5 * len(curves), 3.2), layout="constrained")
+    for axes, (name, label) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
         for folder in fits:
             lines = [line for line in read(folder / LOG) if name in line]
             axes.plot(
                 [line["step"] for line in lines],
                 [math.nan if line[name] is None else line[name] for line in lines],
                 label=folder.name,
-                marker="." if name == "dev_eer" else None,
+                marker=None if name == "loss" else ".",
             )
         axes.set_xlabel("step")
-        axes.set_ylabel({"loss": "loss", "dev_eer": "EER on dev, mean over systems"}[name])
+        axes.set_ylabel(label)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[1].legend(frameon=False, fontsize="small")
     figure.savefig(path, dpi=120)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -27,7 +27,7 @@ from forensics.training.detector.config import DetectorConfig, FitConfig
 from forensics.training.detector.crew import fit_all
 from forensics.training.detector.curriculum import fingerprint_strengths
 from forensics.training.detector.fit import FitPlan
-from forensics.training.detector.fitted import Fitted
+from forensics.training.detector.fitted import Fitted, fitted
 from forensics.training.detector.folds import Fold, crossed_folds
 from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
@@ -36,6 +36,7 @@ from forensics.training.journal import claim
 
 log = logging.getLogger(__name__)
 
+L = TypeVar("L", bound=Any)  # FitConfig, or another with lanes, batch and sampling
 BUNDLE, _STRENGTHS = "bundle", "curriculum.json"
 
 
@@ -77,7 +78,7 @@ def _train(
     command: str,
 ) -> Report:
     info = inspect_corpus(corpus)
-    _check_splits(info, config)
+    check_splits(info, calibrated=config.calibrate is not None)
     fit = with_lanes(config.fit, among.count, loaders)
     config = config.model_copy(update={"fit": fit})
     folds = _folds(config, info)
@@ -88,7 +89,7 @@ def _train(
         FitPlan(corpus, config, fold, seed, steps, order, out / "fits" / name)
         for name, fold, seed in folds
     ]
-    done = fit_all(plans, among, workers, loaders)
+    done = fit_all(fitted, plans, among, workers, loaders)
     finals = dict(zip(config.seeds, done, strict=False))
     chosen = min(finals, key=lambda seed: finals[seed].dev_eer)
     calibrated = None
@@ -104,25 +105,25 @@ def _train(
     return report
 
 
-def _check_splits(info: CorpusInfo, config: DetectorConfig) -> None:
+def check_splits(info: CorpusInfo, calibrated: bool) -> None:
     """What would be missed in the end is missed at once.
 
     Raises:
-        UsageError: a split lacks a class, or bona fide speech to calibrate with.
+        UsageError: a split lacks a class, or bona fide items to calibrate with.
     """
     for split in ("train", "dev", "test"):
         labels = info.splits[split].labels if split in info.splits else {}
         real, fake = labels.get("bonafide", 0), labels.get("spoof", 0)
-        least = LEAST_DEV if split == "dev" and config.calibrate is not None else 1
+        least = LEAST_DEV if split == "dev" and calibrated else 1
         if real < least or not fake:
             raise UsageError(
-                f"the {split} split of {info.name} holds {real} bona fide and {fake} forged clips; "
+                f"the {split} split of {info.name} holds {real} bona fide and {fake} forged items; "
                 f"at least {least} and 1 are needed",
-                "build the corpus from more speakers, or with other shares of the splits",
+                "build the corpus from more sources, or with other shares of the splits",
             )
 
 
-def with_lanes(fit: FitConfig, processes: int, loaders: int) -> FitConfig:
+def with_lanes(fit: L, processes: int, loaders: int) -> L:
     """The fit with its number of lanes settled.
 
     Raises:
@@ -236,14 +237,14 @@ def _card(
         sampling_rate=plan.detector.sampling_rate,
         window_samples=config.window_samples,
         measured=tuple(measured),
-        trained_on=_provenance(info),
+        trained_on=provenance(info),
         limits=config.limits,
         licence=config.licence,
         **known,
     )
 
 
-def _provenance(info: CorpusInfo) -> str:
+def provenance(info: CorpusInfo) -> str:
     systems = ", ".join(sorted(name for name in info.systems if name != "bonafide"))
     licences = ", ".join(sorted(info.licences))
     return f"corpus {info.name} (plan {info.plan[:12]}): {systems}; licences: {licences}"

@@ -1,0 +1,111 @@
+"""The learned localiser: a mask and a score, from traces that set a place apart from the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from forensics.detectors.bundle import Bundle
+from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
+from forensics.detectors.network_detector import checked_architecture
+from forensics.errors import CorpusError, MissingRequirement, UsageError
+from forensics.media.image import Picture
+
+if TYPE_CHECKING:
+    import torch
+
+    from forensics.networks.localiser.network import Localiser
+
+LEAST_SIDE = 64
+
+
+@register_image_detector
+class LocaliserDetector(ImageDetector):
+    """Raw score = logit of bona fide; heatmap 0.5 = the cut that was best on held-out edits.
+
+    Pictures go through in tiles, so that memory beyond the picture and its heatmap does not grow
+    with their size. Everything is in the stored orientation, where block grids lie.
+    """
+
+    name: ClassVar[str] = "localiser"
+    version: ClassVar[str] = "1"
+    licence: ClassVar[str] = "Apache-2.0"
+    summary: ClassVar[str] = "Trained network: residuals, DCT histograms, compared with the picture"
+    paper: ClassVar[str] = (
+        "own design; SRM: Fridrich and Kodovský 2012, constrained convolution: Bayar and Stamm "
+        "2016, DCT histograms: Kwon et al. 2022"
+    )
+    needs_weights: ClassVar[bool] = True
+
+    def __init__(self, bundle: Bundle, network: Localiser, device: torch.device):
+        import torch
+
+        self.bundle = bundle
+        self.runtime = f"torch {torch.__version__}, {device}"
+        self._network, self._device = network, device
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path | None, device: str = "cpu", threads: int | None = None
+    ) -> Self:
+        import torch
+
+        from forensics.detectors.torch_runner import available
+        from forensics.networks.localiser.network import Localiser, LocaliserConfig
+
+        if folder is None:
+            raise MissingRequirement(
+                "the localiser needs weights",
+                "name a folder that forensics train configs/localiser-small.yaml wrote",
+            )
+        bundle = Bundle.load(folder)
+        made_for = bundle.config.detector, bundle.config.detector_version
+        if made_for != (cls.name, cls.version):
+            raise UsageError(
+                f"{folder} holds weights of {' '.join(made_for)}, not of {cls.name} {cls.version}",
+                "name other weights",
+            )
+        chosen = available(device, ("cpu", "cuda"))
+        if threads is not None:
+            torch.set_num_threads(threads)
+        config = checked_architecture(LocaliserConfig, bundle.config.architecture, cls.name)
+        network = Localiser(config)
+        try:
+            network.load_state_dict(bundle.tensors(), strict=True)
+        except RuntimeError as error:
+            raise CorpusError(
+                f"{folder}: the weights do not fit their architecture ({error})",
+                "get the weights again",
+            ) from error
+        network = network.to(chosen, memory_format=torch.channels_last)  # pyright: ignore
+        return cls(bundle, network.eval(), chosen)
+
+    def examine(self, picture: Picture) -> Finding:
+        import torch
+
+        from forensics.networks.localiser.tiles import heatmap, localise
+
+        height, width = picture.height, picture.width
+        if min(height, width) < LEAST_SIDE:
+            return Finding(
+                None,
+                f"{width} x {height} pixels: at least {LEAST_SIDE} are needed along each side",
+            )
+        table = picture.quantisation[0] if picture.quantisation else None
+        # TF32 would move scores by more than rounding.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            found = localise(self._network, picture.pixels, table, self._device)
+        heat = heatmap(found.logits, height, width)
+        mask = heat > 0.5
+        return Finding(
+            found.score,
+            heatmap=heat,
+            mask=mask,
+            details={
+                "share": round(float(np.count_nonzero(mask) / mask.size), 6),
+                "tiles": found.tiles,
+                "table_known": table is not None,
+            },
+        )

@@ -1,0 +1,63 @@
+"""How a place differs from the rest of its picture.
+
+Features of a place tell what is seen there and what it went through. Less the picture's own mean
+and over its own spread they tell what sets the place apart, which holds for editors that no
+training saw; content and camera, which most places share, cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A picture's mean and standard deviation of each channel, (B, C, 1, 1)."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def relative(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) → deviations from the mean, in standard deviations, up to 6 of them."""
+        return ((features - self.mean) / self.deviation).clamp(-6, 6)
+
+
+def robust_spread(parts: Iterable[Tensor]) -> Spread:
+    """The spread of a picture's features, with places that stand apart weighing less.
+
+    Two rounds: plain moments, then moments with the weight 1 / (1 + d²) for a place whose mean
+    squared deviation is d² (a step of reweighting for a multivariate t distribution). So an edit
+    that fills a third of the picture hardly moves what it is compared with.
+
+    Args:
+        parts: (B, C, h, w) each; together they cover the picture once. Gone through twice.
+    """
+    parts = list(parts)
+    first = _moments(parts, [torch.ones_like(part[:, :1]) for part in parts])
+    weights = []
+    for part in parts:
+        with torch.no_grad():
+            distance = ((part - first.mean) / first.deviation).square().mean(1, keepdim=True)
+            weights.append(1 / (1 + distance))
+    return _moments(parts, weights)
+
+
+def _moments(parts: list[Tensor], weights: list[Tensor]) -> Spread:
+    # In float64, so that a picture in parts gives what it gives whole.
+    axes = (2, 3)
+    total = torch.stack([w.double().sum(axes, keepdim=True) for w in weights]).sum(0)
+    sums = [(p.double() * w).sum(axes, keepdim=True) for p, w in zip(parts, weights, strict=True)]
+    mean = torch.stack(sums).sum(0) / total
+    squares = [
+        ((p.double() - mean).square() * w).sum(axes, keepdim=True)
+        for p, w in zip(parts, weights, strict=True)
+    ]
+    variance = torch.stack(squares).sum(0) / total
+    deviation = (variance + _LEAST_SPREAD**2).sqrt()
+    return Spread(mean.to(parts[0].dtype), deviation.to(parts[0].dtype))

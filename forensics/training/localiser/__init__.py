@@ -1,0 +1,1 @@
+"""Trains the localiser on a corpus of pictures."""
