@@ -6,15 +6,19 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Literal, TypeVar
 
 from forensics.errors import CorpusError, UsageError
 from forensics.shards import storage
-from forensics.shards.format import ItemMeta
+from forensics.shards.format import Item, ItemMeta
 from forensics.shards.reader import read_items, read_sidecar
 
 BONAFIDE = "bonafide"
 
 Media = Path | bytes
+M = TypeVar("M")
+Read = Callable[[Sequence[int]], Iterator[tuple[int, M]]]
+"""Ascending places → (place, what is judged there), in that order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Clip:
         group: what intervals resample as a whole: the speaker, page or recording.
         split: None belongs to every split.
         sha256: of the media, where something vouches for it.
+        mode: of a forged picture: "composite" or "regenerated"; "" when not stated.
     """
 
     key: str
@@ -39,23 +44,24 @@ class Clip:
     group: str
     split: str | None = None
     sha256: str | None = None
+    mode: str = ""
 
 
 @dataclass(frozen=True)
-class ClipSet:
+class ClipSet(Generic[M]):
     """Clips in a fixed order.
 
     Attributes:
-        read: ascending places in `clips` → (place, media), in that order.
+        read: gives the media of clips; of speech `Media`, of pictures their masks beside it.
         notes: what the user should know about how the input was read.
     """
 
     name: str
     clips: Sequence[Clip]
-    read: Callable[[Sequence[int]], Iterator[tuple[int, Media]]]
+    read: Read[M]
     notes: tuple[str, ...] = ()
 
-    def where(self, keep: Callable[[Clip], bool], what: str) -> ClipSet:
+    def where(self, keep: Callable[[Clip], bool], what: str) -> ClipSet[M]:
         """The clips that `keep` wants.
 
         Raises:
@@ -67,13 +73,13 @@ class ClipSet:
         if len(places) == len(self.clips):
             return self
 
-        def read(wanted: Sequence[int]) -> Iterator[tuple[int, Media]]:
+        def read(wanted: Sequence[int]) -> Iterator[tuple[int, M]]:
             own = {places[place]: place for place in wanted}
             return ((own[place], media) for place, media in self.read(list(own)))
 
         return ClipSet(self.name, [self.clips[place] for place in places], read, self.notes)
 
-    def of_split(self, split: str) -> ClipSet:
+    def of_split(self, split: str) -> ClipSet[M]:
         """The clips of one split, and those that belong to every split."""
         return self.where(lambda clip: clip.split in (None, split), f"split {split!r}")
 
@@ -81,9 +87,9 @@ class ClipSet:
 def clip_set(
     name: str,
     clips: Sequence[Clip],
-    read: Callable[[Sequence[int]], Iterator[tuple[int, Media]]],
+    read: Read[M],
     notes: Sequence[str] = (),
-) -> ClipSet:
+) -> ClipSet[M]:
     """A set whose keys were found to be unique.
 
     Raises:
@@ -104,15 +110,26 @@ def within(wanted: Sequence[int], first: int, count: int) -> Sequence[int]:
     return wanted[bisect_left(wanted, first) : bisect_left(wanted, first + count)]
 
 
-def from_shards(corpus: storage.Url, columns: Mapping[str, str] | None = None) -> ClipSet:
-    """The speech of a corpus that `build-dataset` wrote: a folder or URL that holds `shards/`.
+def from_shards(corpus: storage.Url, columns: Mapping[str, str] | None = None) -> ClipSet[Media]:
+    """The speech of a corpus that `build-dataset` wrote; see `items_of_shards`."""
+    return items_of_shards(corpus, "speech", lambda item: item.media, columns)
+
+
+def items_of_shards(
+    corpus: storage.Url,
+    modality: Literal["speech", "image"],
+    given: Callable[[Item], M],
+    columns: Mapping[str, str] | None = None,
+) -> ClipSet[M]:
+    """One modality of a corpus: a folder or URL that holds `shards/`.
 
     Args:
+        given: what is judged of an item.
         columns: role ("source", "group") → the field of an item's metadata that plays it; by
             default `domain` and `group`.
 
     Raises:
-        UsageError: no finished shards, no speech, or an unknown field.
+        UsageError: no finished shards, nothing of that modality, or an unknown field.
         CorpusError: a sidecar that is damaged; while reading, a shard that is.
     """
     roles = {"source": "domain", "group": "group", **(columns or {})}
@@ -129,13 +146,13 @@ def from_shards(corpus: storage.Url, columns: Mapping[str, str] | None = None) -
     places: dict[str, tuple[int, int, list[int]]] = {}  # shard → first clip, count, ordinals
     for name in done:
         sidecar = read_sidecar(folder, name)
-        spoken = [
+        chosen = [
             (number, key, meta)
             for number, (key, meta) in enumerate(sidecar.items.items())
-            if meta.modality == "speech"
+            if meta.modality == modality
         ]
-        places[name] = len(clips), sidecar.count, [number for number, _, _ in spoken]
-        for _, key, meta in spoken:
+        places[name] = len(clips), sidecar.count, [number for number, _, _ in chosen]
+        for _, key, meta in chosen:
             clips.append(
                 Clip(
                     key=key,
@@ -146,10 +163,11 @@ def from_shards(corpus: storage.Url, columns: Mapping[str, str] | None = None) -
                     group=str(getattr(meta, roles["group"]) or key),
                     split=meta.split,
                     sha256=meta.sha256,
+                    mode=str(meta.params.get("mode") or ""),
                 )
             )
 
-    def read(wanted: Sequence[int]) -> Iterator[tuple[int, Media]]:
+    def read(wanted: Sequence[int]) -> Iterator[tuple[int, M]]:
         for name, (first, count, ordinals) in places.items():
             mine = within(wanted, first, len(ordinals))
             if not mine:
@@ -165,7 +183,7 @@ def from_shards(corpus: storage.Url, columns: Mapping[str, str] | None = None) -
                             f"{clips[place].key!r}",
                             "forensics verify says more",
                         )
-                    yield place, item.media
+                    yield place, given(item)
 
     left = len(names) - len(done)
     notes = [f"{left} shards without a sidecar were left out"] if left else []

@@ -108,7 +108,9 @@ def resampled(
     bonafide, spoof = split_by_label(scores, is_bonafide)
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2:
-        raise UsageError("an interval needs at least two groups", "score more speakers or sources")
+        raise UsageError(
+            "an interval needs at least two groups", "score more speakers, scenes or sources"
+        )
     # Sorted once: a resample that repeats sorted scores is still sorted, and sorts in linear time.
     by_class = [
         (part[order], index[mask][order])
@@ -123,6 +125,53 @@ def resampled(
         if all(len(part) for part in drawn):
             row[:] = metrics(drawn[0], drawn[1])
     return rows
+
+
+def resampled_means(
+    values: np.ndarray, groups: np.ndarray, replicates: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """Means on resamples of whole groups: float64 (replicates,), paired like `resampled`.
+
+    Args:
+        values: float (N,), or (N, M) for (replicates, M); NaN has no part in a mean.
+        groups: (N,), what is resampled.
+
+    Returns:
+        NaN where no drawn group has a value.
+
+    Raises:
+        UsageError: there are fewer than two groups.
+    """
+    sums, times = group_sums(np.nan_to_num(values), groups, replicates, seed)
+    counts, _ = group_sums(~np.isnan(values), groups, replicates, seed)
+    with np.errstate(invalid="ignore"):
+        return (times @ sums) / (times @ counts)
+
+
+def group_sums(
+    values: np.ndarray, groups: np.ndarray, replicates: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums within groups, float64 (groups, …), and how often each resample draws each group,
+    float64 (replicates, groups).
+
+    Raises:
+        UsageError: there are fewer than two groups.
+    """
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
+        raise UsageError(
+            "an interval needs at least two groups", "score more speakers, scenes or sources"
+        )
+    sums = np.zeros((len(names), *np.shape(values)[1:]))
+    np.add.at(sums, index, values)
+    rng = np.random.default_rng(seed)
+    times = np.stack(
+        [
+            np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
+            for _ in range(replicates)
+        ]
+    )
+    return sums, times.astype(np.float64)
 
 
 def percentiles(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:

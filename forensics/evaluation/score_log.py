@@ -7,12 +7,11 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from forensics.errors import CorpusError, MachineError
 from forensics.evaluation.contenders import Contender
+from forensics.evaluation.line_log import LineLog
 from forensics.evaluation.sweep import fingerprint
-
-_FIX = "name another --out, or delete the file"
 
 
 class ScoreLog:
@@ -30,7 +29,7 @@ class ScoreLog:
     def __init__(
         self, path: Path | None, detectors: Sequence[Contender], conditions: Sequence[str]
     ):
-        self._path = path
+        self._log = LineLog(path, self._keep)
         self._detectors = [
             [
                 detector.name,
@@ -41,16 +40,12 @@ class ScoreLog:
             for detector in detectors
         ]
         self._conditions = {condition: fingerprint(condition) for condition in conditions}
+        self._places = {json.dumps(one): number for number, one in enumerate(self._detectors)}
+        self._names = {text: condition for condition, text in self._conditions.items()}
         self._known: dict[tuple[str, int, str], float] = {}
 
     def __enter__(self) -> ScoreLog:
-        if self._path is not None:
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._read(self._path)
-                self._file = self._path.open("a", encoding="utf-8")
-            except OSError as error:
-                raise MachineError(f"{self._path} cannot be written: {error.strerror}") from error
+        self._log.__enter__()
         return self
 
     def __exit__(
@@ -59,8 +54,7 @@ class ScoreLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._path is not None:
-            self._file.close()
+        self._log.__exit__(kind, error, trace)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -71,45 +65,19 @@ class ScoreLog:
 
     def add(self, scores: Iterable[tuple[str | None, int, str, float]]) -> None:
         """Keep (sha256, detector's place, condition, raw score), but no NaN."""
-        if self._path is None:
-            return
-        lines = [
-            json.dumps(
-                {
-                    "detector": self._detectors[detector],
-                    "condition": self._conditions[condition],
-                    "sha256": sha256,
-                    "raw": raw,
-                }
-            )
+        self._log.write(
+            {
+                "detector": self._detectors[detector],
+                "condition": self._conditions[condition],
+                "sha256": sha256,
+                "raw": raw,
+            }
             for sha256, detector, condition, raw in scores
             if sha256 is not None and not math.isnan(raw)
-        ]
-        if lines:
-            try:
-                self._file.write("\n".join(lines) + "\n")
-                self._file.flush()
-            except OSError as error:
-                raise MachineError(
-                    f"{self._path} cannot be written: {error.strerror}", "free some space"
-                ) from error
+        )
 
-    def _read(self, path: Path) -> None:
-        if not path.exists():
-            return
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole != len(data):  # the last run was killed while it wrote this line
-            with path.open("r+b") as file:
-                file.truncate(whole)
-        places = {json.dumps(one): number for number, one in enumerate(self._detectors)}
-        names = {text: condition for condition, text in self._conditions.items()}
-        for number, line in enumerate(data[:whole].splitlines(), 1):
-            try:
-                row = json.loads(line)
-                detector, condition = json.dumps(row["detector"]), row["condition"]
-                sha256, raw = str(row["sha256"]), float(row["raw"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise CorpusError(f"{path}, line {number}: not a score ({error})", _FIX) from error
-            if detector in places and condition in names:
-                self._known[sha256, places[detector], names[condition]] = raw
+    def _keep(self, row: Any) -> None:
+        detector, condition = json.dumps(row["detector"]), row["condition"]
+        sha256, raw = str(row["sha256"]), float(row["raw"])
+        if detector in self._places and condition in self._names:
+            self._known[sha256, self._places[detector], self._names[condition]] = raw

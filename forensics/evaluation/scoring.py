@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from forensics.errors import MachineError, MediaError, UsageError
+from forensics.errors import MediaError, UsageError
 from forensics.evaluation.clips import ClipSet, Media
 from forensics.evaluation.contenders import Contender
+from forensics.evaluation.pool import in_processes
 from forensics.evaluation.score_log import ScoreLog
 from forensics.evaluation.sweep import CLEAN, checked_conditions, degraded
 from forensics.media.audio import Limits, Waveform
@@ -178,48 +175,14 @@ def _run(
         return map(scorer.score, chunks)
     if any(detector.spec is None for detector in detectors):
         raise UsageError("a loaded detector scores in one process", "name its weights folder")
-    return _in_processes(chunks, detectors, workers, batch_size, device)
-
-
-def _in_processes(
-    chunks: Iterator[list[_Job]],
-    detectors: Sequence[Contender],
-    workers: int,
-    batch_size: int,
-    device: str,
-) -> Iterator[list[_Result]]:
-    """In whatever order they are done; never more in memory than two chunks a worker."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),
-        initializer=_start,
-        initargs=(list(detectors), batch_size, device, threads),
-    )
-    running: set[Future[list[_Result]]] = set()
-    try:
-        running |= {pool.submit(_score, chunk) for chunk in islice(chunks, 2 * workers)}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(_score, chunk) for chunk in islice(chunks, len(done))}
-            for future in done:
-                yield future.result()
-    except BrokenProcessPool as error:
-        raise MachineError(
-            "a worker died, most likely because memory ran out",
-            "use fewer workers; with --out, the same command goes on where it was",
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return in_processes(chunks, workers, _score, _start, list(detectors), batch_size, device)
 
 
 _scorer: _Scorer | None = None  # of a worker process
 
 
-def _start(detectors: list[Contender], batch_size: int, device: str, threads: int) -> None:
+def _start(detectors: list[Contender], batch_size: int, device: str) -> None:
     global _scorer
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _scorer = _Scorer(detectors, batch_size, device)
 
 
