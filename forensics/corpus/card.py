@@ -40,8 +40,9 @@ class Readings(_Strict):
         index: the file or folders that list the items.
         label: bona fide or spoof.
         split: train, dev or test, where the corpus has splits.
-        group: what a split never crosses: the speaker.
+        group: what a split never crosses: the speaker, the scene, the source picture.
         system: who forged.
+        mask: where the manipulated pixels of a picture are marked.
     """
 
     index: str = Field(min_length=1)
@@ -49,6 +50,7 @@ class Readings(_Strict):
     split: Reading | None = None
     group: Reading | None = None
     system: Reading | None = None
+    mask: Reading | None = None
 
     @model_validator(mode="after")
     def _known_values(self) -> Readings:
@@ -86,8 +88,10 @@ class DatasetCard(_Strict):
 
     Attributes:
         name: that of its folder.
-        holds: whether it has bona fide speech, spoofed speech or both.
+        holds: whether it has bona fide media, spoofed media or both.
         get: where it is got from; nothing is ever downloaded for the user.
+        languages, audio: of speech: what is spoken, and in which form.
+        images, masks: of images: formats and sizes, and what the masks mark.
         overlaps: other corpora that share its recordings: never train on one and test on the other.
         unverified: fields or facts that are from memory or second hand, not checked at the source.
     """
@@ -100,12 +104,22 @@ class DatasetCard(_Strict):
     paper: str | None = None
     licence: str
     get: tuple[str, ...] = Field(min_length=1)
-    languages: tuple[str, ...] = Field(min_length=1)
-    audio: str
+    languages: tuple[str, ...] = ()
+    audio: str | None = None
+    images: str | None = None
+    masks: str | None = None
     reads: Readings
     overlaps: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
     systems: tuple[CorpusSystem, ...] = ()
+
+    @model_validator(mode="after")
+    def _described(self) -> DatasetCard:
+        wanted = {"speech": ("languages", "audio"), "image": ("images", "masks")}
+        missing = [f for f in wanted.get(self.modality, ()) if not getattr(self, f)]
+        if missing:
+            raise ValueError(f"{self.modality} needs {' and '.join(missing)}")
+        return self
 
 
 def load_card(name: str) -> DatasetCard:

@@ -120,3 +120,32 @@ def test_a_missing_or_broken_file_is_said(tmp_path):
         read_card(tmp_path / "dataset.yaml")
     with pytest.raises(UsageError, match="there is no dataset"):
         load_card("nothing")
+
+
+IMAGE_NAMES = {
+    "surfitr", "casia", "imd2020", "comofod", "coverage", "columbia", "nist16", "dso1", "tgif",
+    "opensdi",
+}  # fmt: skip
+
+
+def test_the_image_benchmarks_are_there_and_say_what_their_masks_mark():
+    cards = {name: load_card(name) for name in NAMES}
+    assert {name for name, card in cards.items() if card.modality == "image"} >= IMAGE_NAMES
+    for name in IMAGE_NAMES:
+        assert cards[name].images and cards[name].masks and cards[name].unverified
+    assert "SOURCE" in (cards["comofod"].masks or "")
+    assert "RGB" in (cards["imd2020"].masks or "")
+    readme = (resources.share("datasets") / "surfitr" / "README.md").read_text(encoding="utf-8")
+    assert "LanPaint marks what is to be edited with 0" in readme and "**Unknown**" in readme
+
+
+@pytest.mark.parametrize(
+    ("modality", "missing"),
+    [("speech", "languages and audio"), ("image", "images and masks")],
+)
+def test_each_modality_has_fields_of_its_own(tmp_path, modality, missing):
+    bare = {k: v for k, v in GOOD.items() if k not in ("languages", "audio")}
+    file = tmp_path / "dataset.yaml"
+    file.write_text(yaml.safe_dump(bare | {"modality": modality}))
+    with pytest.raises(UsageError, match=f"{modality} needs {missing}"):
+        read_card(file)
