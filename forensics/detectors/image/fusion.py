@@ -1,0 +1,189 @@
+"""One verdict from several detectors: what each says, weighed by how much it was worth.
+
+Each part gives a raw score and the share of the picture that it marks. A logistic regression on
+both, fitted by `forensics train image-fusion` on pictures that no part was trained on, adds what
+they are worth (Brümmer et al., IEEE TASLP 15(7), 2007, fuse speaker detectors so). What a part
+cannot judge adds nothing, neither for nor against.
+
+The heatmap is that of the learned part, raised to at least 0.75 where a part without weights marks
+something and what it says is worth a nat or more towards manipulation. The mask is the learned
+part's, and those raised places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from forensics.detectors.bundle import WEIGHTS, Bundle
+from forensics.detectors.image.base import (
+    IMAGE_DETECTORS,
+    Finding,
+    ImageDetector,
+    register_image_detector,
+)
+from forensics.errors import CorpusError, UsageError
+from forensics.media.image import Picture
+
+RAISED = 0.75
+SURE = -1.0  # nats towards manipulation from which a part's mask raises the heatmap
+REACH = 4.0  # spreads from the centre beyond which a figure counts no further
+_LEAST_AREA = 1e-5
+
+
+def figures(finding: Finding) -> tuple[float, float]:
+    """A part's raw score and log10 of the share that it marks; NaN for what it does not say."""
+    if finding.score is None:
+        return float("nan"), float("nan")
+    if finding.mask is None:
+        return finding.score, float("nan")
+    share = float(finding.mask.mean(dtype=np.float64))
+    return finding.score, float(np.log10(max(share, _LEAST_AREA)))
+
+
+@dataclass(frozen=True)
+class FusionModel:
+    """`bias + sum of weight * clip((figure - centre) / spread)` over the figures that are there.
+
+    Attributes:
+        centre, spread, weight: float64 (P, 2), of each part's score and area.
+        bias: float64 (1,).
+    """
+
+    centre: np.ndarray
+    spread: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def standardised(self, found: np.ndarray) -> np.ndarray:
+        """Figures (..., P, 2), NaN where absent → bounded, and 0 where absent."""
+        return np.nan_to_num(np.clip((found - self.centre) / self.spread, -REACH, REACH))
+
+    def contributions(self, found: np.ndarray) -> np.ndarray:
+        """Figures (..., P, 2) → what each part adds (..., P), higher = bona fide."""
+        return (self.weight * self.standardised(found)).sum(axis=-1)
+
+    def scores(self, found: np.ndarray) -> np.ndarray:
+        """Figures (..., P, 2) → raw scores (...)."""
+        return self.contributions(found).sum(axis=-1) + self.bias[0]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in ("centre", "spread", "weight", "bias")}
+
+
+@register_image_detector
+class ImageFusion(ImageDetector):
+    name = "image-fusion"
+    version = "1"
+    licence = "Apache-2.0"
+    summary = "the learned localiser and the classical methods together, calibrated"
+    paper = "logistic fusion as in Brümmer et al., IEEE TASLP 15(7), 2007"
+    needs_weights = True
+
+    def __init__(self, bundle: Bundle, model: FusionModel, parts: Sequence[ImageDetector]):
+        self.bundle, self._model, self._parts = bundle, model, tuple(parts)
+        self.runtime = "; ".join(dict.fromkeys(part.runtime for part in self._parts))
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path | None, device: str = "cpu", threads: int | None = None
+    ) -> Self:
+        """Reads `folder`; the weights of a part called NAME lie in `folder/NAME`.
+
+        Raises:
+            MissingRequirement: there are no weights, or no such device.
+            CorpusError: weights, a part's too, that do not match their hash.
+            UsageError: they were fitted with parts of another version.
+        """
+        from safetensors.numpy import load_file
+
+        bundle = Bundle.load(folder or Path())
+        bundle.check_made_for(cls.name, cls.version, bundle.config.sampling_rate)
+        listed = _listed(bundle)
+        arrays = load_file(bundle.folder / WEIGHTS)
+        try:
+            model = FusionModel(**{name: array.astype(float) for name, array in arrays.items()})
+        except TypeError as error:
+            raise CorpusError(
+                f"{bundle.folder}: not the weights of a fusion", "get the weights again"
+            ) from error
+        if model.weight.shape != (len(listed), 2):
+            what = f"{bundle.folder}: weights for {len(model.weight)} parts, {len(listed)} listed"
+            raise CorpusError(what, "get the weights again")
+        parts = [_part(bundle.folder, one, device, threads) for one in listed]
+        return cls(bundle, model, parts)
+
+    def examine(self, picture: Picture) -> Finding:
+        said: dict[str, Finding] = {}
+        base: Finding | None = None
+        for part in self._parts:
+            finding = part.examine(picture)
+            if part.needs_weights and base is None and finding.score is not None:
+                base = finding
+            said[part.name] = replace(finding, heatmap=None)  # a picture's worth of memory each
+        found = np.array([figures(finding) for finding in said.values()])
+        if np.isnan(found[:, 0]).all():
+            first = next(finding.not_applicable for finding in said.values())
+            why = f"none of {len(said)} methods can judge it; {self._parts[0].name}: {first}"
+            return Finding(None, why, parts=said)
+        worth = self._model.contributions(found)
+        contributions = {
+            name: float(worth[place])
+            for place, name in enumerate(said)
+            if np.isfinite(found[place, 0])
+        }
+        heatmap, mask = self._drawn(picture, base, said, contributions)
+        score = float(self._model.scores(found))
+        details = {"contributions": contributions}
+        return Finding(score, heatmap=heatmap, mask=mask, details=details, parts=said)
+
+    def _drawn(
+        self,
+        picture: Picture,
+        base: Finding | None,
+        said: Mapping[str, Finding],
+        contributions: Mapping[str, float],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        size = picture.pixels.shape[:2]
+        heatmap, mask = np.zeros(size, np.float32), np.zeros(size, bool)
+        if base is not None and base.heatmap is not None:
+            heatmap = base.heatmap.copy()
+        if base is not None and base.mask is not None:
+            mask = base.mask.copy()
+        for part in self._parts:
+            marked = said[part.name].mask
+            if part.needs_weights or marked is None or contributions.get(part.name, 0.0) > SURE:
+                continue
+            mask |= marked
+            heatmap[marked] = np.maximum(heatmap[marked], np.float32(RAISED))
+        return heatmap, mask
+
+
+def _listed(bundle: Bundle) -> list[dict[str, Any]]:
+    parts = bundle.config.architecture.get("parts")
+    if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
+        raise UsageError(f"{bundle.folder} lists no parts to fuse", "get the weights again")
+    return parts  # pyright: ignore[reportReturnType]
+
+
+def _part(
+    folder: Path, listed: Mapping[str, Any], device: str, threads: int | None
+) -> ImageDetector:
+    cls = IMAGE_DETECTORS.get(str(listed.get("name")))
+    if cls.version != listed.get("version"):
+        raise UsageError(
+            f"{folder} was fitted with {cls.name} {listed.get('version')}, this is {cls.version}",
+            "fit the fusion again: forensics train image-fusion",
+        )
+    part = cls.from_folder(folder / cls.name if cls.needs_weights else None, device, threads)
+    found = part.bundle.weights_sha256 if part.bundle else None
+    if found != listed.get("weights_sha256"):
+        raise CorpusError(
+            f"{folder / cls.name} holds other weights than the fusion was fitted with",
+            "get the weights again",
+        )
+    return part

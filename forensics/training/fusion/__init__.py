@@ -1,0 +1,1 @@
+"""Fits `image-fusion`: what each image detector is worth beside the others."""
