@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from forensics.errors import UsageError
+from forensics.errors import MediaError, UsageError
 from forensics.labels import read_label
+from forensics.media.files import read_bytes
 from forensics.shards.format import Split
 
 
@@ -48,6 +50,23 @@ class Source(Generic[I]):
     root: Path
     items: list[I]
     notes: list[str] = field(default_factory=list)
+
+
+def read_item(root: Path, item: SourceItem) -> bytes:
+    """The media of an item, as it was when it was planned.
+
+    Raises:
+        MediaError: it cannot be read, or is another one by now.
+    """
+    data = read_bytes(root / item.path, item.span)
+    if hashlib.sha256(data).hexdigest() != item.sha256:
+        raise changed(item)
+    return data
+
+
+def changed(item: SourceItem) -> MediaError:
+    """The error of an item that is not what it was."""
+    return MediaError("changed since it was planned", f"{item.path} changed since it was planned")
 
 
 def is_bonafide(label: Any, where: str) -> bool:

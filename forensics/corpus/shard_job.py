@@ -6,7 +6,6 @@ is the business of the plan's modality, which derives its own `ShardRun`.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -19,7 +18,6 @@ from forensics.corpus.names import BONAFIDE, item_key
 from forensics.corpus.plan import Plan, PlannedSource, PlannedSystem
 from forensics.errors import ForensicsError, MediaError
 from forensics.generators.base import Generator
-from forensics.media.files import read_bytes
 from forensics.registry import Registry
 from forensics.shards.format import Failure, Item, Sidecar
 from forensics.shards.writer import write_shard
@@ -36,7 +34,7 @@ class ShardBuilder:
     """Holds a plan and its loaded engines for the shards that one worker builds.
 
     Attributes:
-        kept: what a modality keeps between shards, by name.
+        kept: what the modality keeps between shards.
     """
 
     def __init__(
@@ -45,7 +43,7 @@ class ShardBuilder:
         self.plan, self.source_root, self.out = plan, source_root, out
         self.watch = watch or Watch()
         self.engines: dict[str, Generator] = {}
-        self.kept: dict[str, Any] = {}
+        self.kept: Any = None
         self._run = modality_of(plan.recipe.modality).shard_run
 
     def build(self, job: ShardJob) -> ShardReport:
@@ -113,7 +111,7 @@ class ShardRun(ABC, Generic[P, E]):
         key = item_key(source_id, system)
         self.failures.append(Failure(key=key, source_id=source_id, system=system, reason=reason))
 
-    def read_source(self, planned: PlannedSource[Any], decode: Callable[[bytes], T]) -> T | str:
+    def read_source(self, planned: PlannedSource[Any], read: Callable[[], T]) -> T | str:
         """The decoded source item, or why there is none. Decoders are watched as engines are."""
         source = planned.source
         key = item_key(source.id, BONAFIDE)
@@ -121,10 +119,7 @@ class ShardRun(ABC, Generic[P, E]):
             return source.broken or f"source: {self.job.excluded[key]}"
         self.builder.watch.calling("source", [key], self.plan.recipe.timeout_s)
         try:
-            data = read_bytes(self.builder.source_root / source.path, source.span)
-            if hashlib.sha256(data).hexdigest() != source.sha256:
-                return "source: changed since it was planned"
-            return decode(data)
+            return read()
         except MediaError as error:
             return f"source: {error.reason}"
         finally:

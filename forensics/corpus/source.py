@@ -92,6 +92,8 @@ class SourceReader(ABC, Generic[I]):
             )
         if tars:
             return self.from_shards(root, tars)
+        if root.is_file() and root.suffix.lower() in self.extensions:
+            return self.from_folder(root.resolve().parent, [root.resolve()])
         if root.is_dir():
             base = root.resolve()
             return self.from_folder(base, [base / p.relative_to(root) for p in files])

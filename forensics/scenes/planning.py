@@ -25,6 +25,7 @@ def plan_edit(
     seed: int,
     planner: Planner,
     grounder: Grounder | None = None,
+    objects: tuple[SceneObject, ...] | None = None,
 ) -> tuple[EditPlan, np.ndarray]:
     """Find what is in a frame, have an edit planned, and make its mask.
 
@@ -39,6 +40,7 @@ def plan_edit(
         planner: decides what is changed.
         grounder: finds things by name; without one things are found by motion, else by what
             stands out.
+        objects: what `scene_objects` found in this frame, where that was asked before.
 
     Returns:
         The plan, its box the bounds of the mask, and the mask, bool (H, W), never empty.
@@ -47,7 +49,9 @@ def plan_edit(
         SceneError: there is nothing to edit here, or the planner failed; `reason` is countable.
     """
     rng = np.random.default_rng(seed)
-    scene = Scene(pixels, _objects(pixels, camera, grounder), allowed)
+    if objects is None:
+        objects = scene_objects(pixels, camera, grounder)
+    scene = Scene(pixels, objects, allowed)
     plan = planner.plan(scene, rng)
     if plan.edit not in allowed:
         raise SceneError(
@@ -70,7 +74,7 @@ def _added(box: Box, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     return drawn(box, shape, scene.pixels.shape, rng, outline=lent)
 
 
-def _objects(
+def scene_objects(
     pixels: np.ndarray, camera: Camera | None, grounder: Grounder | None
 ) -> tuple[SceneObject, ...]:
     """What can be edited: the grounder's things that are not too large, else what moved."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,78 +12,136 @@ import numpy as np
 
 from forensics.corpus.images.near_duplicates import Signature, signature
 from forensics.corpus.images.recipe import Frames
-from forensics.corpus.item import SourceItem
+from forensics.corpus.item import SourceItem, changed, read_item
+from forensics.corpus.names import source_id
 from forensics.errors import MediaError
 from forensics.media.files import read_bytes
 from forensics.media.image import read_image
+
+VIDEOS = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".wmv"))
 
 
 class Frame(SourceItem):
     """One bona fide frame.
 
     Attributes:
+        sha256: of the image file's bytes; of the decoded pixels for a frame of a video.
         group: the camera, or the first of several cameras that share near-duplicate frames.
         camera: who took it, as the source says; frames of one camera show one background.
-        width, height: in pixels, as they are edited; 0 when the frame is broken.
+        index: its number in the video; None for an image file.
+        width, height: in pixels, as it is edited; 0 when it is broken.
     """
 
     camera: str
+    index: int | None = None
     width: int = 0
     height: int = 0
 
 
 @dataclass
 class Found:
-    """A frame as a source lists it, before it is opened."""
+    """An image or a video as a source lists it, before it is opened; fields are a `Frame`'s."""
 
     path: str
-    span: tuple[int, int] | None
     fields: dict[str, Any]
+    span: tuple[int, int] | None = None
 
 
-def measured(root: Path, found: Found, frames: Frames) -> tuple[Frame, Signature | None]:
-    """Open and hash a frame; a broken one says why, and has no signature."""
-    try:
-        data = read_bytes(root / found.path, found.span)
-        pixels = prepared(data, frames)
-    except MediaError as error:
-        broken = f"source: {error.reason}"
-        return Frame(
-            path=found.path, span=found.span, sha256=None, broken=broken, **found.fields
-        ), None
-    height, width = pixels.shape[:2]
-    frame = Frame(
-        path=found.path,
-        span=found.span,
-        sha256=hashlib.sha256(data).hexdigest(),
-        width=width,
-        height=height,
-        **found.fields,
-    )
-    return frame, signature(pixels)
-
-
-def prepared(data: bytes, frames: Frames) -> np.ndarray:
-    """uint8 (H, W, 3) as viewers show it, made smaller where it is too large.
+def opened(root: Path, found: Found, frames: Frames) -> list[tuple[Frame, Signature | None]]:
+    """Open and hash an image, or pick frames of a video; a broken one says why, unsigned.
 
     Raises:
-        MediaError: it cannot be decoded, or `too_small`.
+        MissingRequirement: a video, and PyAV is not installed.
     """
+    video = Path(found.path).suffix.lower() in VIDEOS and found.span is None
+    try:
+        if video:
+            return list(_of_video(root, found, frames))
+        data = read_bytes(root / found.path, found.span)
+        pixels = _prepared_image(data, frames)
+    except MediaError as error:
+        common = {"path": found.path, "span": found.span, "sha256": None, **found.fields}
+        return [(Frame(broken=f"source: {error.reason}", **common), None)]
+    return [_signed(found, pixels, hashlib.sha256(data).hexdigest())]
+
+
+def _of_video(root: Path, found: Found, frames: Frames) -> Iterator[tuple[Frame, Signature | None]]:
+    """Frames that move and are sharp, spread over the video."""
+    from forensics.media.frame_choice import pick_frames
+
+    stem = Path(found.path).stem
+    for picked in pick_frames(root / found.path, frames.per_video):
+        yield _signed(
+            found,
+            _prepared(picked.pixels, frames),
+            _digest(picked.pixels),
+            id=source_id(found.path, f"{stem}-{picked.index}"),
+            index=picked.index,
+        )
+
+
+def _signed(
+    found: Found, pixels: np.ndarray, sha256: str, **more: Any
+) -> tuple[Frame, Signature | None]:
+    height, width = pixels.shape[:2]
+    stated = {**found.fields, **more, "width": width, "height": height}
+    return Frame(path=found.path, span=found.span, sha256=sha256, **stated), signature(pixels)
+
+
+class FrameReader:
+    """Reads planned frames; keeps the last video open."""
+
+    def __init__(self, root: Path, frames: Frames):
+        self._root, self._frames = root, frames
+        self._video: Any = None
+
+    def read(self, frame: Frame) -> np.ndarray:
+        """uint8 (H, W, 3), as it was when it was planned.
+
+        Raises:
+            MediaError: it cannot be read, or is another one by now.
+        """
+        if frame.index is None:
+            return _prepared_image(read_item(self._root, frame), self._frames)
+        found = next(self._opened(frame.path).take([frame.index]), None)
+        if found is None or _digest(found.pixels) != frame.sha256:
+            raise changed(frame)
+        return _prepared(found.pixels, self._frames)
+
+    def _opened(self, path: str) -> Any:
+        from forensics.media.video_frames import VideoFrames
+
+        name = str(self._root / path)
+        if self._video is None or self._video.name != name:
+            if self._video is not None:
+                self._video.close()
+            self._video = VideoFrames(name)
+        return self._video
+
+
+def _digest(pixels: np.ndarray) -> str:
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
+
+
+def _prepared_image(data: bytes, frames: Frames) -> np.ndarray:
+    """As viewers show it: EXIF may say that it is turned."""
     picture = read_image(data)
-    pixels = picture.upright(picture.pixels)
-    pixels = limited(pixels, frames.max_side)
+    return _prepared(picture.upright(picture.pixels), frames)
+
+
+def _prepared(pixels: np.ndarray, frames: Frames) -> np.ndarray:
+    """Made smaller where it is too large, by area averages, the proportions kept.
+
+    Raises:
+        MediaError: `too_small`.
+    """
+    height, width = pixels.shape[:2]
+    if frames.max_side is not None and max(height, width) > frames.max_side:
+        import cv2
+
+        scale = frames.max_side / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
     if min(pixels.shape[:2]) < frames.min_side:
         raise MediaError("too_small", f"below {frames.min_side} pixels on the shorter side")
     return pixels
-
-
-def limited(pixels: np.ndarray, max_side: int | None) -> np.ndarray:
-    """No side longer than `max_side`; area averages, the proportions kept."""
-    height, width = pixels.shape[:2]
-    if max_side is None or max(height, width) <= max_side:
-        return pixels
-    import cv2
-
-    scale = max_side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from functools import cached_property
 from importlib.metadata import version
+from typing import Any
 
 from forensics.corpus.images.encoder import ROAD_VERSION
 from forensics.corpus.images.frame import Frame
@@ -74,10 +75,11 @@ def make_plan(recipe: ImageRecipe, source: Source[Frame]) -> ImagePlan:
 
     Raises:
         UsageError: wrong parameters, or a source whose groups cross its own splits.
-        MissingRequirement: the planner lacks something.
+        MissingRequirement: the planner, grounder or realism filter lacks something.
     """
-    for lack in lacking(recipe.planner.requirements()):
-        raise lack
+    for config in _models(recipe).values():
+        for lack in lacking(config.requirements()):
+            raise lack
     systems, missing = resolve_systems(recipe, EDITORS)
     splits = assign_splits(recipe, source.items)
     cameras = _cameras(source.items, recipe.frames.per_camera)
@@ -153,10 +155,16 @@ def _cameras(frames: list[Frame], most: int) -> dict[str, str]:
     return found
 
 
-def _in_time(frame: Frame) -> tuple[list[tuple[int, str]], str]:
+def _in_time(frame: Frame) -> tuple[list[tuple[int, str]], int, str]:
     """Numbers in names by value: frame 9 comes before frame 10."""
     parts = re.split(r"([0-9]+)", frame.path)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], frame.id
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], frame.index or 0, frame.id
+
+
+def _models(recipe: ImageRecipe) -> dict[str, Any]:
+    """What decides about edits besides the editors; each has requirements and a fingerprint."""
+    named = {"planner": recipe.planner, "grounder": recipe.grounder, "realism": recipe.realism}
+    return {name: config for name, config in named.items() if config is not None}
 
 
 def _road_versions(recipe: ImageRecipe) -> dict[str, str]:
@@ -164,6 +172,6 @@ def _road_versions(recipe: ImageRecipe) -> dict[str, str]:
     packages = {"numpy": "numpy", "pillow": "pillow", "opencv": "opencv-python-headless"}
     return {
         "road": ROAD_VERSION,
-        "planner": recipe.planner.fingerprint(),
+        **{name: config.fingerprint() for name, config in _models(recipe).items()},
         **{name: version(package) for name, package in packages.items()},
     }

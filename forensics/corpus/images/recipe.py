@@ -9,7 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 from forensics.conditions.image.draw import ImageConditionPolicy
 from forensics.corpus.recipe import Recipe, Strict
 from forensics.scenes.edit_plan import EditType
+from forensics.scenes.grounding import GrounderConfig
 from forensics.scenes.planners import PlannerConfig, RulesConfig
+from forensics.scenes.realism import RealismConfig
 
 Format = Literal["jpeg", "png"]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
@@ -105,6 +107,8 @@ class ImageRecipe(Recipe):
 
     Attributes:
         planner: who decides what is edited.
+        grounder: a detector that finds things by name; without one things are found by motion.
+        realism: a model that says whether an edit would be believed; those that would not fail.
         edits: the types of edit to choose from.
         edits_per_frame: how many of the systems edit a frame, drawn; None: all that can.
         conditions: the channel, drawn per item from its seed.
@@ -112,6 +116,8 @@ class ImageRecipe(Recipe):
 
     modality: Literal["image"]  # pyright: ignore[reportIncompatibleVariableOverride]
     planner: PlannerConfig = RulesConfig()
+    grounder: GrounderConfig | None = None
+    realism: RealismConfig | None = None
     edits: tuple[EditType, ...] = Field(default=get_args(EditType), min_length=1)
     edits_per_frame: int | None = Field(default=None, ge=1)
     frames: Frames = Frames()

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from forensics.corpus.images.cameras import Cameras
 from forensics.corpus.images.checks import REJECTED, malformed, rejection
 from forensics.corpus.images.encoder import Sent, send
-from forensics.corpus.images.frame import prepared
 from forensics.corpus.images.plan import ImagePlan, PlannedFrame
+from forensics.corpus.images.scenes import PLANNER, REALISM, Scenes
 from forensics.corpus.jobs import ShardJob
 from forensics.corpus.names import BONAFIDE, item_key, item_seed
 from forensics.corpus.plan import PlannedSystem
-from forensics.corpus.shard_job import ShardBuilder, ShardRun, describe
+from forensics.corpus.shard_job import LOADING_S, ShardBuilder, ShardRun, describe
 from forensics.generators.image.base import EDITORS, Edited, EditRequest, ImageEditor
 from forensics.media.image import mask_png
 from forensics.scenes.camera import Camera
 from forensics.scenes.edit_plan import EditPlan, EditType
 from forensics.scenes.errors import SceneError
-from forensics.scenes.planners import make_planner
-from forensics.scenes.planning import plan_edit
 from forensics.shards.format import Item, ItemMeta, canonical_json
 
-PLANNER = "planner"
+T = TypeVar("T")
 
 
 class _Made(NamedTuple):
@@ -43,20 +41,21 @@ class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
 
     def __init__(self, builder: ShardBuilder, job: ShardJob):
         super().__init__(builder, job)
-        if not builder.kept:
-            builder.kept["cameras"] = Cameras(self.plan, builder.source_root)
-            builder.kept["planner"] = make_planner(self.plan.recipe.planner)
-        self.cameras: Cameras = builder.kept["cameras"]
+        if builder.kept is None:
+            builder.kept = Scenes(self.plan, builder.source_root)
+        self.scenes: Scenes = builder.kept
 
     def items(self) -> Iterator[Item]:
         for planned in self.families():
-            pixels = self.read_source(planned, lambda data: prepared(data, self.plan.recipe.frames))
-            names = self.plan.members(planned)
+            source, names = planned.source, self.plan.members(planned)
+            pixels = self.read_source(
+                planned, lambda source=source: self.scenes.reader.read(source)
+            )
             if isinstance(pixels, str):
                 for name in names:
                     self.fail(planned, name, pixels)
                 continue
-            for name in sorted(names, key=lambda name: item_key(planned.source.id, name)):
+            for name in sorted(names, key=partial(item_key, source.id)):
                 item = self._item(planned, name, pixels)
                 if isinstance(item, str):
                     self.fail(planned, name, item)
@@ -90,15 +89,9 @@ class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
         key = item_key(planned.source.id, system.name)
         if key in self.job.excluded:
             return self.job.excluded[key]
-        editor = EDITORS.get(system.use)
-        allowed: tuple[EditType, ...] = tuple(
-            edit for edit in self.plan.recipe.edits if edit in editor.edits
-        )
-        scene = self.watched(PLANNER, [key], lambda _: self._scene(planned, pixels, allowed, key))
-        if isinstance(scene, SceneError):
-            return f"scene: {scene.reason}"
-        if isinstance(scene, Exception):
-            return f"scene: {describe(scene)}"
+        scene = self._scene(planned, system, pixels, key)
+        if isinstance(scene, str):
+            return scene
         camera, plan, mask = scene
         seed = item_seed(self.plan.recipe.seed, "generate", key)
         # A copy: the pristine item and the edits of others stay what they are.
@@ -106,23 +99,50 @@ class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
         edited = self.call(system, [key], lambda engine: engine.edit(request))
         if isinstance(edited, Exception):
             return describe(edited)
-        try:
-            reason = malformed(edited, pixels.shape) or rejection(
-                pixels, edited, self.plan.recipe.checks
-            )
-            canonical_json(edited.details)
-        except Exception as error:  # details that are not JSON, a mask of the wrong kind, …
-            return describe(error)
-        return reason or _Made(edited, plan)
+        return self._rejection(pixels, edited, plan, key) or _Made(edited, plan)
 
     def _scene(
-        self, planned: PlannedFrame, pixels: np.ndarray, allowed: tuple[EditType, ...], key: str
-    ) -> tuple[Camera | None, EditPlan, np.ndarray]:
-        camera = self.cameras.of(planned)
+        self, planned: PlannedFrame, system: PlannedSystem, pixels: np.ndarray, key: str
+    ) -> tuple[Camera | None, EditPlan, np.ndarray] | str:
+        """A plan for this system and frame, or why there is none."""
+        recipe, editor = self.plan.recipe, EDITORS.get(system.use)
+        allowed: tuple[EditType, ...] = tuple(e for e in recipe.edits if e in editor.edits)
         # Not the editor's seed: its first draws would be the planner's over again.
-        seed = item_seed(self.plan.recipe.seed, "scene", key)
-        plan, mask = plan_edit(pixels, camera, allowed, seed, self.builder.kept["planner"])
-        return camera, plan, mask
+        seed = item_seed(recipe.seed, "scene", key)
+        scene = self._asked(PLANNER, key, lambda: self.scenes.plan(planned, pixels, allowed, seed))
+        if isinstance(scene, Exception):
+            reason = scene.reason if isinstance(scene, SceneError) else describe(scene)
+            return f"scene: {reason}"
+        return scene
+
+    def _asked(self, name: str, key: str, work: Callable[[], T]) -> T | Exception:
+        """Ask planner or realism filter, under watch; the first time it may have to load."""
+
+        def ask(calling: Callable[[float], None]) -> T:
+            if name in self.scenes.unloaded:
+                calling(LOADING_S + self.plan.recipe.timeout_s)
+            answer = work()
+            self.scenes.unloaded.discard(name)
+            return answer
+
+        return self.watched(name, [key], ask)
+
+    def _rejection(
+        self, pixels: np.ndarray, edited: Edited, plan: EditPlan, key: str
+    ) -> str | None:
+        try:
+            reason = malformed(edited, pixels.shape)
+            reason = reason or rejection(pixels, edited, self.plan.recipe.checks)
+            canonical_json(edited.details)
+        except Exception as error:  # an empty mask, details that are not JSON, …
+            return describe(error)
+        realism = self.scenes.realism
+        if reason or realism is None:
+            return reason
+        believed = self._asked(REALISM, key, lambda: realism.judge(pixels, edited.pixels, plan))
+        if isinstance(believed, Exception):
+            return describe(believed)
+        return None if believed else f"{REJECTED}nobody would believe it"
 
     def _meta(self, planned: PlannedFrame, name: str, made: _Made | None, sent: Sent) -> ItemMeta:
         source, system = planned.source, self.systems.get(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forensics.corpus.images.frame import Found, Frame, measured
+from forensics.corpus.images.frame import VIDEOS, Found, Frame, opened
 from forensics.corpus.images.near_duplicates import Signature, joined
 from forensics.corpus.images.recipe import Frames
 from forensics.corpus.item import Source, checked_split
@@ -25,7 +25,7 @@ from forensics.corpus.source import (
 from forensics.errors import UsageError
 from forensics.progress import Progress
 
-EXTENSIONS = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
+EXTENSIONS = VIDEOS | {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _CAMERA = ("scene", "camera", "group")
 _COLUMNS = "path; scene, camera or group, domain or corpus, licence, split, label"
 
@@ -43,7 +43,7 @@ def load_source(
 
 class _Reader(SourceReader[Frame]):
     extensions = EXTENSIONS
-    things = "images"
+    things = "images or videos"
 
     def __init__(self, frames: Frames):
         self.frames = frames
@@ -89,26 +89,26 @@ class _Reader(SourceReader[Frame]):
                 licence=text_field(fields, "licence", "license"),
                 split=checked_split(fields.get("split"), sample.where),
             )
-            found.append(Found(place, (sample.media.offset, len(sample.media.data)), stated))
+            found.append(Found(place, stated, (sample.media.offset, len(sample.media.data))))
         if not told:
             notes.append("no sample states a camera: every one counts as its own")
         return self._opened(base.resolve(), found, notes)
 
     def _opened(self, root: Path, found: list[Found], notes: list[str]) -> Source[Frame]:
         """Open and hash all, on every core; join and dedupe."""
-        opened = []
+        seen: list[_Opened] = []
         with (
             ThreadPoolExecutor(os.cpu_count()) as pool,
-            Progress(len(found), "reading frames", "frames") as progress,
+            Progress(len(found), "reading frames", "files") as progress,
         ):
-            for frame, seen in pool.map(lambda one: measured(root, one, self.frames), found):
-                opened.append(_Opened(frame, seen))
+            for frames in pool.map(lambda one: opened(root, one, self.frames), found):
+                seen += [_Opened(frame, signature) for frame, signature in frames]
                 progress.advance()
-        opened.sort(key=lambda one: one.frame.id)
-        opened = _joined(opened, self.frames.join_bits, notes)
+        seen.sort(key=lambda one: one.frame.id)
+        seen = _joined(seen, self.frames.join_bits, notes)
         if self.frames.dedupe:
-            opened = _deduped(opened, notes)
-        return Source(root, [one.frame for one in opened], notes)
+            seen = _deduped(seen, notes)
+        return Source(root, [one.frame for one in seen], notes)
 
 
 @dataclass
@@ -157,7 +157,7 @@ def _from_file(root: Path, path: Path) -> Found:
     relative = path.relative_to(root)
     name = utf8(str(relative))
     camera = relative.parts[0] if len(relative.parts) > 1 else relative.stem
-    return Found(name, None, _fields(id=source_id(name), camera=camera, domain=root.name or "root"))
+    return Found(name, _fields(id=source_id(name), camera=camera, domain=root.name or "root"))
 
 
 def _from_row(path: Path, number: int, row: dict[str, str]) -> Found:
@@ -172,7 +172,7 @@ def _from_row(path: Path, number: int, row: dict[str, str]) -> Found:
         licence=row.get("licence") or row.get("license") or None,
         split=checked_split(row.get("split"), where),
     )
-    return Found(relative, None, stated)
+    return Found(relative, stated)
 
 
 def _first(row: dict[str, str], names: Iterable[str]) -> str | None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from forensics.corpus.item import read_item
 from forensics.corpus.jobs import ShardJob
 from forensics.corpus.names import BONAFIDE, item_key, item_seed
 from forensics.corpus.plan import PlannedSystem
 from forensics.corpus.shard_job import ShardBuilder, ShardRun, describe
 from forensics.corpus.speech import conditioning
 from forensics.corpus.speech.plan import PlannedUtterance, SpeechPlan
+from forensics.corpus.speech.utterance import Utterance
 from forensics.generators.base import GENERATORS, Generated, SpeechGenerator, SpeechRequest
 from forensics.media.audio import Waveform, encode, read_audio
 from forensics.shards.format import Item, ItemMeta, canonical_json
@@ -52,7 +55,7 @@ class SpeechShardRun(ShardRun[SpeechPlan, SpeechGenerator]):
             if source.text_only:
                 self.copies[source.id] = {}
                 continue
-            wave = self.read_source(utterance, self._prepared)
+            wave = self.read_source(utterance, partial(self._prepared, source))
             if isinstance(wave, str):
                 for name in self.plan.members(utterance):
                     self.fail(utterance, name, wave)
@@ -60,7 +63,8 @@ class SpeechShardRun(ShardRun[SpeechPlan, SpeechGenerator]):
             self.references[source.id] = wave
             self.copies[source.id] = {BONAFIDE: _Copy(wave, {})}
 
-    def _prepared(self, data: bytes) -> Waveform:
+    def _prepared(self, source: Utterance) -> Waveform:
+        data = read_item(self.builder.source_root, source)
         return conditioning.prepare(read_audio(data), self.plan.recipe.conditioning)
 
     def _forge(self, system: PlannedSystem) -> None:
