@@ -7,13 +7,13 @@ training saw; content and camera, which most places share, cancel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 _LEAST_SPREAD = 1e-3
+_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,24 @@ class Spread:
         return ((features - self.mean) / self.deviation).clamp(-6, 6)
 
 
-def robust_spread(parts: Iterable[Tensor]) -> Spread:
+def robust_spread(parts: list[Tensor]) -> Spread:
     """The spread of a picture's features, with places that stand apart weighing less.
 
-    Two rounds: plain moments, then moments with the weight 1 / (1 + d²) for a place whose mean
-    squared deviation is d² (a step of reweighting for a multivariate t distribution). So an edit
-    that fills a third of the picture hardly moves what it is compared with.
+    Plain moments first, then twice moments with the weight 1 / (1 + d²)² for a place whose mean
+    squared deviation is d² (reweighting as for a multivariate t distribution). So an edit that
+    fills a third of the picture hardly moves what it is compared with.
 
     Args:
-        parts: (B, C, h, w) each; together they cover the picture once. Gone through twice.
+        parts: (B, C, h, w) each; together they cover the picture once.
     """
-    parts = list(parts)
-    first = _moments(parts, [torch.ones_like(part[:, :1]) for part in parts])
-    weights = []
-    for part in parts:
-        with torch.no_grad():
-            distance = ((part - first.mean) / first.deviation).square().mean(1, keepdim=True)
-            weights.append(1 / (1 + distance))
+    weights = [torch.ones_like(part[:, :1]) for part in parts]
+    with torch.no_grad():
+        for _ in range(_ROUNDS):
+            spread = _moments(parts, weights)
+            weights = [
+                (1 + ((part - spread.mean) / spread.deviation).square().mean(1, keepdim=True)) ** -2
+                for part in parts
+            ]
     return _moments(parts, weights)
 
 
