@@ -41,7 +41,12 @@ def build_dataset(
         bool, typer.Option("--require-all", help="A system that cannot run here is an error.")
     ] = False,
     max_failed: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of failed items above which to exit with 3.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of failed items, but rejected ones, above which to exit with 3.",
+        ),
     ] = 0.05,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -157,6 +162,7 @@ def _print_result(result: BuildResult, json: bool) -> None:
         "plan": result.plan.hash,
         "items": result.items,
         "failed": result.failed,
+        "rejected": result.rejected,
         "shards_built": result.built,
         "shards_reused": result.reused,
         "failures_by_reason": result.failures_by_reason,
@@ -170,6 +176,7 @@ def _print_result(result: BuildResult, json: bool) -> None:
     print(
         f"{result.out}: {result.items} items in {len(result.plan.shards)} shards "
         f"({result.built} built, {result.reused} already there), {result.failed} failed"
+        + (f", {result.rejected} of them rejected by checks" if result.rejected else "")
     )
     for reason, count in result.failures_by_reason.items():
         print(f"  {count} × {reason}")
@@ -183,20 +190,23 @@ def _render_info(info: CorpusInfo) -> str:
     if info.shards < info.shards_planned:
         done = f"UNFINISHED: {info.shards} of {info.shards_planned} shards"
     lines = [f"{info.name}   {done}   {info.bytes / 1e6:.1f} MB   plan {info.plan[:12]}", ""]
-    lines.append(
-        f"{'split':10} {'items':>8} {'bonafide':>9} {'spoof':>8} {'hours':>8} {'groups':>7}"
-    )
+    unit = "megapixels" if info.edits is not None else "hours"
+    lines.append(f"{'split':10} {'items':>8} {'bonafide':>9} {'spoof':>8} {unit:>10} {'groups':>7}")
     for name, split in info.splits.items():
         bonafide, spoof = split.labels.get("bonafide", 0), split.labels.get("spoof", 0)
+        amount = getattr(split, unit) or 0.0
         lines.append(
-            f"{name:10} {split.items:8} {bonafide:8} {spoof:8} {split.hours:8.2f} {split.groups:8}"
+            f"{name:10} {split.items:8} {bonafide:9} {spoof:8} {amount:10.2f} {split.groups:7}"
         )
-    lines += ["", f"{'system':24} {'kind':10} {'items':>8} {'hours':>8} {'failed':>7}"]
+    lines += ["", f"{'system':24} {'kind':12} {'items':>8} {unit:>10} {'failed':>7}"]
     for name, system in info.systems.items():
+        amount = getattr(system, unit) or 0.0
         lines.append(
-            f"{name:24} {system.kind:10} {system.items:8} {system.hours:8.2f} {system.failed:7}"
+            f"{name:24} {system.kind:12} {system.items:8} {amount:10.2f} {system.failed:7}"
         )
     for title, counts in (
+        ("edits", info.edits),
+        ("modes", info.modes),
         ("domains", info.domains),
         ("licences", info.licences),
         ("failures", info.failures_by_reason),

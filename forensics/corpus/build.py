@@ -14,7 +14,7 @@ import yaml
 
 from forensics.corpus.index import finish_corpus
 from forensics.corpus.item import Source
-from forensics.corpus.jobs import ShardReport
+from forensics.corpus.jobs import REJECTIONS, ShardReport
 from forensics.corpus.modality import modality_of, read_plan
 from forensics.corpus.plan import Plan, require_systems
 from forensics.corpus.recipe import Recipe, load_recipe
@@ -29,7 +29,14 @@ from forensics.shards.verify import check_shard
 
 @dataclass
 class BuildResult:
-    """What a build did. `generator_s` sums wall seconds inside the engines' own calls."""
+    """What a build did.
+
+    Attributes:
+        failed: planned items that there are not, for whatever reason.
+        rejected: of these, edits that a check refused and frames in which there was nothing to
+            edit: what is to be expected of any source.
+        generator_s: wall seconds inside the engines' own calls, summed.
+    """
 
     out: str
     plan: Plan[Any, Any, Any]
@@ -42,8 +49,17 @@ class BuildResult:
     generator_s: dict[str, float] = field(default_factory=dict)
 
     @property
+    def rejected(self) -> int:
+        return sum(
+            count
+            for reason, count in self.failures_by_reason.items()
+            if reason.startswith(REJECTIONS)
+        )
+
+    @property
     def failed_share(self) -> float:
-        return self.failed / max(1, self.items + self.failed)
+        """Of all planned items, those that failed and were not rejected."""
+        return (self.failed - self.rejected) / max(1, self.items + self.failed)
 
 
 def plan_dataset(

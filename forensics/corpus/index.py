@@ -13,7 +13,7 @@ from forensics.corpus.modality import read_plan
 from forensics.corpus.plan import Plan
 from forensics.errors import CorpusError
 from forensics.shards import storage
-from forensics.shards.format import Sidecar, canonical_json
+from forensics.shards.format import ItemMeta, Sidecar, canonical_json
 from forensics.shards.reader import read_sidecar
 
 INFO_FORMAT = 1
@@ -25,10 +25,11 @@ class _Strict(BaseModel):
 
 
 class SplitInfo(_Strict):
-    """Counts of one split; `shards` maps names to items."""
+    """Counts of one split; `shards` maps names to items. Images have megapixels, speech hours."""
 
     items: int
     hours: float
+    megapixels: float | None = None
     groups: int
     labels: dict[str, int]
     shards: dict[str, int]
@@ -40,11 +41,16 @@ class SystemInfo(_Strict):
     kind: str
     items: int
     hours: float
+    megapixels: float | None = None
     failed: int
 
 
 class CorpusInfo(_Strict):
-    """`info.json`: written last, so its presence means that the whole plan was carried out."""
+    """`info.json`: written last, so its presence means that the whole plan was carried out.
+
+    Attributes:
+        edits, modes: of edited images: items by type of edit, and by what made their pixels.
+    """
 
     format: int = INFO_FORMAT
     name: str
@@ -56,6 +62,8 @@ class CorpusInfo(_Strict):
     systems: dict[str, SystemInfo]
     domains: dict[str, int]
     licences: dict[str, int]
+    edits: dict[str, int] | None = None
+    modes: dict[str, int] | None = None
     failures_by_reason: dict[str, int]
     missing_systems: dict[str, str]
 
@@ -123,6 +131,7 @@ def summarise(
         splits[split] = SplitInfo(
             items=len(own),
             hours=_hours(own),
+            megapixels=_megapixels(own),
             groups=len({meta.group for meta in own}),
             labels=dict(sorted(Counter(meta.label for meta in own).items())),
             shards={s.shard: s.count for s in sidecars if s.split == split},
@@ -134,6 +143,7 @@ def summarise(
             kind=kinds.get(system, "none"),
             items=len(own),
             hours=_hours(own),
+            megapixels=_megapixels(own),
             failed=failed[system],
         )
     return CorpusInfo(
@@ -146,12 +156,27 @@ def summarise(
         systems=systems,
         domains=dict(sorted(Counter(meta.domain for _, meta in metas).items())),
         licences=dict(sorted(Counter(meta.licence for _, meta in metas).items())),
+        edits=_told(metas, "edit"),
+        modes=_told(metas, "mode"),
         failures_by_reason=dict(sorted(Counter(f.reason for f in failures).items())),
         missing_systems=missing,
     )
 
 
-def _hours(metas: list[Any]) -> float:
+def _told(metas: list[tuple[Sidecar, ItemMeta]], name: str) -> dict[str, int] | None:
+    """How often each value of a parameter of edited images; None for other modalities."""
+    images = [meta for _, meta in metas if meta.modality == "image"]
+    if not images:
+        return None
+    return dict(sorted(Counter(str(m.params[name]) for m in images if name in m.params).items()))
+
+
+def _megapixels(metas: list[ItemMeta]) -> float | None:
+    sizes = [meta.width * meta.height for meta in metas if meta.width and meta.height]
+    return round(sum(sizes) / 1e6, 3) if sizes else None
+
+
+def _hours(metas: list[ItemMeta]) -> float:
     return round(sum(meta.duration_s or 0.0 for meta in metas) / 3600, 4)
 
 

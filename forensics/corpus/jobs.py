@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+REJECTED = "check: "
+NO_SCENE = "scene: "
+REJECTIONS = (REJECTED, NO_SCENE)
+"""How reasons begin that are no fault: a check refused an edit, a frame offered nothing to edit."""
+
 
 @dataclass
 class Watch:

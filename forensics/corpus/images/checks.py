@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from forensics.corpus.images.recipe import CheckLimits
+from forensics.corpus.jobs import REJECTED
 from forensics.generators.image.base import Edited
 
-REJECTED = "check: "
 # Grey levels by which a pixel must differ to count as changed.
 _CHANGED = 2
 # Pixels of the ring that is compared with the region, as a share of the region's longer side.
@@ -52,39 +52,45 @@ def rejection(before: np.ndarray, edited: Edited, limits: CheckLimits) -> str | 
 
 
 def _reasons(before: np.ndarray, edited: Edited, limits: CheckLimits) -> Iterator[str]:
-    after, mask = edited.pixels, edited.mask
-    share = np.count_nonzero(mask) / mask.size
-    if share < limits.area[0]:
+    import cv2
+
+    after, area = edited.pixels, edited.mask.view(np.uint8)
+    share = cv2.countNonZero(area) / area.size
+    if share == 0 or share < limits.area[0]:
         yield f"{REJECTED}the region is too small"
     if share > limits.area[1]:
         yield f"{REJECTED}the region is too large"
-    difference = _largest_difference(before, after)
+    difference = cv2.absdiff(before, after)
     if edited.mode == "composite":
-        if np.any(difference[~mask]):
+        if cv2.countNonZero(_largest(difference) * (1 - area)):
             yield f"{REJECTED}pixels outside of the mask changed"
-    elif _psnr(before, after, ~mask) < limits.psnr_db:
+    elif _psnr(difference, 1 - area) < limits.psnr_db:
         yield f"{REJECTED}the rest of the frame is not what it was"
-    inside = difference[mask]
+    window = _window(edited.mask)
+    before, after, mask = before[window], after[window], edited.mask[window]
+    inside = _largest(difference[window])[mask]
     if np.mean(inside >= _CHANGED) < limits.changed or np.mean(inside) < limits.difference:
         yield f"{REJECTED}nothing changed"
-    window = _window(mask)
-    if not _exposure_fits(after[window], mask[window], limits.exposure):
+    if not _exposure_fits(after, mask, limits.exposure):
         yield f"{REJECTED}the exposure does not fit"
-    if not _seam_fits(before[window], after[window], mask[window], limits.seam):
+    if not _seam_fits(before, after, mask, limits.seam):
         yield f"{REJECTED}the seam shows"
 
 
-def _largest_difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """uint8 (H, W): of the three channels the largest absolute difference."""
+def _largest(difference: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) → (H, W): the largest of the three channels."""
     import cv2
 
-    return np.asarray(cv2.absdiff(one, other)).max(axis=2)
+    one, two, three = cv2.split(difference)
+    return np.asarray(cv2.max(cv2.max(one, two), three))
 
 
-def _psnr(one: np.ndarray, other: np.ndarray, where: np.ndarray) -> float:
-    """In dB, over the pixels of bool `where`; infinite where nothing differs or nothing is."""
-    apart = (one[where].astype(np.float32) - other[where]) ** 2
-    error = float(np.mean(apart)) if apart.size else 0.0
+def _psnr(difference: np.ndarray, where: np.ndarray) -> float:
+    """In dB, over the pixels where `where` is 1; infinite where nothing differs."""
+    import cv2
+
+    mean, deviation = cv2.meanStdDev(difference, mask=where)
+    error = float(np.mean(mean**2 + deviation**2))
     return 10 * np.log10(255**2 / error) if error else float("inf")
 
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from forensics.corpus.images.checks import REJECTED, malformed, rejection
+from forensics.corpus.images.checks import malformed, rejection
 from forensics.corpus.images.encoder import Sent, send
 from forensics.corpus.images.plan import ImagePlan, PlannedFrame
 from forensics.corpus.images.scenes import PLANNER, REALISM, Scenes
-from forensics.corpus.jobs import ShardJob
+from forensics.corpus.jobs import NO_SCENE, REJECTED, ShardJob
 from forensics.corpus.names import BONAFIDE, item_key, item_seed
 from forensics.corpus.plan import PlannedSystem
 from forensics.corpus.shard_job import LOADING_S, ShardBuilder, ShardRun, describe
@@ -111,8 +111,8 @@ class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
         seed = item_seed(recipe.seed, "scene", key)
         scene = self._asked(PLANNER, key, lambda: self.scenes.plan(planned, pixels, allowed, seed))
         if isinstance(scene, Exception):
-            reason = scene.reason if isinstance(scene, SceneError) else describe(scene)
-            return f"scene: {reason}"
+            nothing = isinstance(scene, SceneError)
+            return f"{NO_SCENE}{scene.reason}" if nothing else f"{PLANNER}: {describe(scene)}"
         return scene
 
     def _asked(self, name: str, key: str, work: Callable[[], T]) -> T | Exception:
