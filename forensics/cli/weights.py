@@ -12,8 +12,10 @@ from forensics.cli.console import print_json
 
 
 def import_weights(
-    family: Annotated[str, typer.Argument(help="Detector family: aasist, hiercon, sls.")],
-    checkpoint: Annotated[Path, typer.Argument(help="Published state dict (.pth, .pt).")],
+    family: Annotated[str, typer.Argument(help="aasist, hiercon, sls, or the autoencoder taef2.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Published state dict (.pth, .pt); of taef2 its folder.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="New weights folder.")],
     heads: Annotated[
         int | None,
@@ -25,6 +27,9 @@ def import_weights(
 
     The only command that opens a pickle, in a process of its own.
     """
+    if family == "taef2":
+        _import_taef2(checkpoint, out, json)
+        return
     from forensics.detectors.importing import import_checkpoint
 
     done = import_checkpoint(family, checkpoint, out, heads)
@@ -51,6 +56,18 @@ def import_weights(
     print(
         f"use: forensics detect --detector {config.detector} --weights {shlex.quote(str(out))} FILE"
     )
+
+
+def _import_taef2(source: Path, out: Path, json: bool) -> None:
+    from forensics.detectors.importing_taef2 import import_taef2
+
+    done = import_taef2(source, out)
+    if json:
+        about = {"keys_matched": done.keys, "origin": done.origin, "licence": done.licence}
+        print_json({"autoencoder": "taef2", "folder": str(out), **about})
+        return
+    print(f"taef2: {done.keys} keys matched; {done.origin}; licence {done.licence}")
+    print(f"use: weights: {shlex.quote(str(out))} in the editors latent and regenerate")
 
 
 def export_onnx(

@@ -103,7 +103,7 @@ def import_checkpoint(
         raise MediaError("too_large", f"{source} is larger than {MAX_BYTES} bytes", "not weights?")
     from forensics.networks.export import exported
 
-    tensors = _converted(source)
+    tensors = converted(source)
     chosen, network = _matching(family, source, _candidates(family, tensors, heads))
     with source.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -122,8 +122,12 @@ def import_checkpoint(
     return Imported(bundle, len(chosen.tensors), chosen.left_out)
 
 
-def _converted(source: Path) -> dict[str, torch.Tensor]:
-    """The checkpoint's tensors, by way of safetensors written by the worker process."""
+def converted(source: Path) -> dict[str, torch.Tensor]:
+    """A checkpoint's tensors, by way of safetensors written by the worker process.
+
+    Raises:
+        UsageError: it is more than a state dict of tensors.
+    """
     from safetensors.torch import load_file
 
     # Not through the network and not onto a GPU; this variable would let code be unpickled.
@@ -177,7 +181,7 @@ def _matching(
     for candidate in candidates:
         network = candidate.detector.network(candidate.architecture)
         found = {name: tuple(tensor.shape) for name, tensor in candidate.tensors.items()}
-        wrong = _differences(
+        wrong = differences(
             {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}, found
         )
         if not wrong:
@@ -191,9 +195,10 @@ def _matching(
     )
 
 
-def _differences(
+def differences(
     expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]
 ) -> list[str]:
+    """What names and shapes of tensors are missing, unknown or wrong; empty: none."""
     missing = [f"no {name}" for name in expected if name not in found]
     unknown = [f"unknown {name}" for name in found if name not in expected]
     shapes = [

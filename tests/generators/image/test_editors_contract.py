@@ -49,7 +49,15 @@ def _tiny_pipeline(family: str) -> Callable[[Materials], dict[str, Any]]:
     return make
 
 
+def _taef2(materials: Materials) -> dict[str, Any]:
+    from helpers import tiny_autoencoders
+
+    return {"weights": tiny_autoencoders.taef2(materials.folder / "taef2")}
+
+
 READY_PARAMS: dict[str, Callable[[Materials], dict[str, Any]]] = {
+    "latent": _taef2,
+    "regenerate": _taef2,
     "diffusers-inpaint": _tiny_pipeline("sd"),
     "diffusers-instruct": _tiny_pipeline("pix2pix"),
 }
