@@ -10,6 +10,7 @@ import typer
 from forensics.cli.console import print_json
 
 if TYPE_CHECKING:
+    from forensics.evaluation.images.run import PictureEvaluation
     from forensics.evaluation.run import Evaluation
 
 
@@ -23,7 +24,11 @@ def evaluate(
     ] = None,
     shards: Annotated[str | None, typer.Option(help="A corpus: folder or URL.")] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="A protocol file, a CSV, or a folder of AUDETER.")
+        str | None,
+        typer.Option(
+            help="A protocol file, a CSV, or a folder of AUDETER; of pictures a JSON or CSV list, "
+            "or a folder with Tp/ and Gt/ or with images/ and masks/."
+        ),
     ] = None,
     audio: Annotated[
         str | None, typer.Option(metavar="DIR", help="What a protocol's paths are relative to.")
@@ -53,7 +58,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="Also through these channels, e.g. opus,mp3,telephone,mulaw,noise20,noise10,"
-            "reverb."
+            "reverb; of pictures jpeg50,jpeg70,jpeg90,rescale0.5,rescale1.5,screenshot,social."
         ),
     ] = None,
     out: Annotated[
@@ -89,14 +94,13 @@ def evaluate(
     replicates: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
 ) -> None:
-    """Measure detectors on labelled clips, side by side. Exit code 3: some were not judged."""
+    """Measure detectors on labelled clips or pictures. Exit code 3: some were not judged."""
     # As `forensics detect`: threads that spin while they wait slow a busy machine. Read when torch
     # is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from forensics.errors import UsageError
     from forensics.evaluation.run import evaluate as run
-    from forensics.evaluation.text import as_text
-    from forensics.verdict.loading import DEFAULT_DETECTOR
+    from forensics.evaluation.shown import as_html, as_text
     from forensics.verdict.report import check_writable
 
     for path in (report, scores):
@@ -107,7 +111,7 @@ def evaluate(
     if llr and not scores_from:
         raise UsageError("--llr is about score files", "add --scores-from, or leave it out")
     found = run(
-        detector or [DEFAULT_DETECTOR],
+        detector or [],
         weights=weights,
         shards=shards,
         protocol=protocol,
@@ -126,13 +130,12 @@ def evaluate(
         seed=seed,
     )
     if report:
-        from forensics.evaluation.html import as_html
         from forensics.shards import storage
 
         storage.publish(report, as_html(found).encode())
     if scores:
         _write_scores(scores, found)
-    print_json(found.report.model_dump(mode="json")) if json else print(as_text(found.report))
+    print_json(found.report.model_dump(mode="json")) if json else print(as_text(found))
     if found.report.exit_code:
         raise typer.Exit(found.report.exit_code)
 
@@ -162,7 +165,7 @@ def _pairs(given: list[str]) -> dict[str, str]:
     return pairs
 
 
-def _write_scores(path: str, found: Evaluation) -> None:
+def _write_scores(path: str, found: Evaluation | PictureEvaluation) -> None:
     from pathlib import Path
 
     from forensics.evaluation.score_files import write_scores

@@ -54,12 +54,12 @@ class Draws:
     def estimate(self, figure: str) -> Estimate:
         if figure not in self.values:
             return Estimate(note=self.notes[figure])
-        return _with_interval(self.values[figure], self.samples.get(figure), self.notes.get(figure))
+        return with_interval(self.values[figure], self.samples.get(figure), self.notes.get(figure))
 
     def minus(self, other: Draws) -> dict[str, Estimate]:
         """Paired differences of the figures that both have."""
         return {
-            figure: _with_interval(
+            figure: with_interval(
                 value - other.values[figure],
                 _both(self, other, figure, np.subtract),
                 self.notes.get(figure) or other.notes.get(figure),
@@ -78,7 +78,7 @@ class Draws:
             samples = _both(self, clean, "eer", np.divide)
         if samples is not None:
             samples = np.where(np.isfinite(samples), samples, np.nan)
-        return _with_interval(self.values["eer"] / clean.values["eer"], samples, None)
+        return with_interval(self.values["eer"] / clean.values["eer"], samples, None)
 
 
 def draw(scored: ScoredSet, is_llr: bool, replicates: int, seed: int) -> Draws:
@@ -226,7 +226,7 @@ def _eer_and_auc(
     eer, area = both(mine.bonafide, mine.spoof)
     if samples is None:
         return Estimate(value=eer, note=note), Estimate(value=area, note=note)
-    return _with_interval(eer, samples[:, 0], None), _with_interval(area, samples[:, 1], None)
+    return with_interval(eer, samples[:, 0], None), with_interval(area, samples[:, 1], None)
 
 
 def _within(mine: ScoredSet) -> float | None:
@@ -277,7 +277,7 @@ def _both(one: Draws, other: Draws, figure: str, combine: np.ufunc) -> np.ndarra
     return combine(one.samples[figure], other.samples[figure])
 
 
-def _with_interval(value: float, samples: np.ndarray | None, note: str | None) -> Estimate:
+def with_interval(value: float, samples: np.ndarray | None, note: str | None) -> Estimate:
     if samples is None:
         return Estimate(value=value, note=note)
     try:

@@ -52,7 +52,7 @@ def curves(scored: Mapping[str, ScoredSet]) -> bytes | None:
     roc.set_xlabel("spoof accepted")
     roc.set_ylabel("bona fide accepted")
     roc.legend(loc="lower right", fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def histograms(scored: Mapping[str, ScoredSet], figures: Sequence[DetectorFigures]) -> bytes | None:
@@ -66,7 +66,7 @@ def histograms(scored: Mapping[str, ScoredSet], figures: Sequence[DetectorFigure
     rows = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
     for axes, one in zip(rows, drawn, strict=True):
         _histogram(axes, scored[one.label], one)
-    return _png(figure)
+    return png(figure)
 
 
 def _histogram(axes: Axes, scored: ScoredSet, detector: DetectorFigures) -> None:
@@ -110,7 +110,7 @@ def sweep(figures: Sequence[DetectorFigures]) -> bytes | None:
     axes.set_xticks(range(len(names)), names)
     axes.set_ylabel("EER, %")
     axes.legend(fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:
@@ -119,7 +119,8 @@ def _thinned(values: np.ndarray) -> np.ndarray:
     return values[np.linspace(0, len(values) - 1, _MAX_POINTS).round().astype(int)]
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A drawn figure as a file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

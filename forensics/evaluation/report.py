@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict
 from forensics.detectors.calibration import Threshold
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Estimate(_Frozen):
+class Estimate(Frozen):
     """A figure with its 95 % interval.
 
     Attributes:
@@ -26,7 +26,7 @@ class Estimate(_Frozen):
     note: str | None = None
 
 
-class Answers(_Frozen):
+class Answers(Frozen):
     """What the shipped threshold makes of clips of one label: shares in [0, 1].
 
     Attributes:
@@ -43,7 +43,7 @@ class Answers(_Frozen):
     high: float
 
 
-class Part(_Frozen):
+class Part(Frozen):
     """One system, kind or source.
 
     Attributes:
@@ -65,7 +65,7 @@ class Part(_Frozen):
     remark: str | None = None
 
 
-class ConditionFigures(_Frozen):
+class ConditionFigures(Frozen):
     """One detector under one condition, over all clips.
 
     Attributes:
@@ -85,7 +85,7 @@ class ConditionFigures(_Frozen):
     forged_answers: Answers | None = None
 
 
-class DetectorFigures(_Frozen):
+class DetectorFigures(Frozen):
     """One detector. `conditions` begins with the clean clips; the parts are of those.
 
     Attributes:
@@ -104,7 +104,7 @@ class DetectorFigures(_Frozen):
     sources: tuple[Part, ...]
 
 
-class Difference(_Frozen):
+class Difference(Frozen):
     """`first` minus `second` on the same clips under the same resamples (paired)."""
 
     first: str
@@ -113,7 +113,7 @@ class Difference(_Frozen):
     figures: dict[str, Estimate]
 
 
-class NotJudged(_Frozen):
+class NotJudged(Frozen):
     """A clip that has no score; `reason` is a code of the verdict's, or `no_score`."""
 
     key: str
@@ -123,7 +123,7 @@ class NotJudged(_Frozen):
     message: str
 
 
-class Settings(_Frozen):
+class Settings(Frozen):
     """Everything the figures depend on besides clips and weights."""
 
     conditions: dict[str, str]
@@ -133,7 +133,7 @@ class Settings(_Frozen):
     few: int
 
 
-class EvaluationReport(_Frozen):
+class EvaluationReport(Frozen):
     """The result of `forensics.evaluate`.
 
     Attributes:

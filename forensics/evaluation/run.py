@@ -6,18 +6,21 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from forensics.detectors.base import SpeechDetector
 from forensics.detectors.calibration import Calibration, Threshold
+from forensics.detectors.image.base import ImageDetector
 from forensics.errors import UsageError
 from forensics.evaluation import figures
 from forensics.evaluation.clips import ClipSet
-from forensics.evaluation.contenders import Contender, Named, contenders
+from forensics.evaluation.contenders import Contender, contenders
 from forensics.evaluation.figures import Draws
+from forensics.evaluation.images.modality import modality_of
+from forensics.evaluation.images.run import PictureEvaluation, evaluate_pictures
 from forensics.evaluation.intervals import LEVEL
 from forensics.evaluation.material import PathLike, open_clips
 from forensics.evaluation.protocols import Format
@@ -32,10 +35,13 @@ from forensics.evaluation.score_files import aligned, read_scores
 from forensics.evaluation.scored import ScoredSet
 from forensics.evaluation.scoring import score_clips
 from forensics.evaluation.sweep import CLEAN, checked_conditions, fingerprint
+from forensics.evaluation.version import installed_version
 from forensics.progress import Progress
-from forensics.verdict.loading import DEFAULT_DETECTOR
+from forensics.verdict.loading import DEFAULT_DETECTOR, DEFAULT_IMAGE_DETECTOR
 
 LOG = "scores.jsonl"
+
+AnyNamed = str | Path | SpeechDetector | ImageDetector
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Evaluation:
 
 
 def evaluate(
-    detectors: Named | Sequence[Named] = DEFAULT_DETECTOR,
+    detectors: AnyNamed | Sequence[AnyNamed] = (),
     *,
     weights: PathLike | None = None,
     shards: PathLike | None = None,
@@ -84,20 +90,23 @@ def evaluate(
     device: str = "cpu",
     replicates: int = 1000,
     seed: int = 0,
-) -> Evaluation:
-    """Measure detectors, side by side on the same clips.
+) -> Evaluation | PictureEvaluation:
+    """Measure detectors, side by side on the same clips or pictures.
 
     Args:
-        detectors: names, weights folders or loaded detectors, one or many.
+        detectors: names, weights folders or loaded detectors, one or many, all of speech or all of
+            pictures; by default the shipped one for what the material holds.
         weights: the weights folder of the only detector, when that is a registered name.
         shards: a corpus of `build-dataset`, folder or URL; or
-        protocol: a protocol file, a CSV, or a folder of AUDETER, see `docs/evaluation.md`.
+        protocol: a protocol file, a CSV, or a folder of AUDETER; of pictures a list or folder of
+            the formats of `forensics.corpus.exchange`. See `docs/evaluation.md`.
         audio: what a protocol's paths are relative to; by default its own folder.
         layout: the protocol's format; by default it is told from its first line.
         columns: role ("source", "group", "system", "kind", "split") → column.
         where: column → value of the rows of a protocol to keep.
         split: by default "test" of shards and everything of a protocol; "all" for everything.
-        conditions: channels of the robustness sweep, names of `forensics.evaluation.sweep.SWEEP`.
+        conditions: channels of the robustness sweep, names of `forensics.evaluation.sweep.SWEEP`
+            or, of pictures, of `forensics.conditions.image.draw.IMAGE_SWEEP`.
         scores_from: ASVspoof score files to measure, in place of detectors.
         scores_are_llrs: their scores are calibrated log-likelihood ratios.
         out: folder that keeps finished scores; the same call goes on where it was.
@@ -105,10 +114,32 @@ def evaluate(
         replicates: bootstrap resamples.
 
     Raises:
-        UsageError: neither or both of shards and protocol; what readers and detectors raise.
+        UsageError: neither or both of shards and protocol; detectors of both modalities; options
+            that pictures have not (`audio`, `layout`, `columns`, `where`, `scores_from`); what
+            readers and detectors raise.
         MissingRequirement: there are no weights.
         CorpusError: damaged shards or weights.
     """
+    named = [detectors] if isinstance(detectors, AnyNamed) else list(detectors)
+    if not scores_from and modality_of(named, weights, shards, protocol) == "image":
+        if audio or layout or columns or where:
+            raise UsageError(
+                "pictures take no audio, format, columns or where", "leave those options out"
+            )
+        return evaluate_pictures(
+            [one for one in named if not isinstance(one, SpeechDetector)]
+            or [DEFAULT_IMAGE_DETECTOR],
+            weights=weights,
+            shards=shards,
+            protocol=protocol,
+            split=split,
+            conditions=conditions,
+            out=out,
+            workers=workers,
+            device=device,
+            replicates=replicates,
+            seed=seed,
+        )
     started = time.perf_counter()
     clips = open_clips(shards, protocol, audio, layout, columns or {}, where or {}, split)
     wanted = checked_conditions(conditions)
@@ -117,8 +148,8 @@ def evaluate(
             raise UsageError("score files hold one score a clip", "leave --conditions out")
         judges, failed, notes = _from_files(clips, [Path(p) for p in scores_from], scores_are_llrs)
     else:
-        named = [detectors] if isinstance(detectors, Named) else list(detectors)
-        found = contenders(named, _path(weights))
+        speech = [one for one in named if not isinstance(one, ImageDetector)]
+        found = contenders(speech or [DEFAULT_DETECTOR], _path(weights))
         log = None if out is None else Path(out) / LOG
         raw = score_clips(
             found,
@@ -242,7 +273,7 @@ def _measured(
             few=figures.FEW,
         ),
         seconds=round(time.perf_counter() - started, 2),
-        forensics_version=_version(),
+        forensics_version=installed_version(),
     )
     return Evaluation(report, scored)
 
@@ -292,10 +323,3 @@ def _calibration_text(judge: Judge) -> str | None:
 
 def _path(named: PathLike | None) -> Path | None:
     return None if named is None else Path(os.fspath(named))
-
-
-def _version() -> str:
-    try:
-        return version("forensics")
-    except PackageNotFoundError:  # run from a folder that was never installed
-        return "unknown"

@@ -138,11 +138,12 @@ def _all_parts(detector: DetectorFigures) -> list[str]:
     lines = []
     for title, found in titles.items():
         if found:
-            lines += ["", f"{detector.label} {title}", *_parts(found)]
+            lines += ["", f"{detector.label} {title}", *part_lines(found)]
     return lines
 
 
-def _parts(found: Sequence[Part]) -> list[str]:
+def part_lines(found: Sequence[Part]) -> list[str]:
+    """One line a system, kind, mode or source."""
     width = min(40, max(len(part.name) for part in found))
     return [_part(part, width) for part in found]
 
@@ -176,8 +177,8 @@ def _unjudged(report: EvaluationReport) -> list[str]:
     ]
     for one in report.not_judged[:_MAX_LISTED]:
         lines.append(
-            f"  {_visible(one.key)}  {one.detector}, {one.condition}: {one.reason}: "
-            f"{_visible(one.message)}"
+            f"  {visible(one.key)}  {one.detector}, {one.condition}: {one.reason}: "
+            f"{visible(one.message)}"
         )
     rest = len(report.not_judged) - _MAX_LISTED
     return [*lines, f"  and {rest} more, see --json"] if rest > 0 else lines
@@ -187,6 +188,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """File names may hold line breaks and terminal commands."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,1 @@
+"""How well detectors find forged pictures, and where in them."""
