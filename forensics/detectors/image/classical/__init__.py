@@ -1,0 +1,1 @@
+"""Classical forgery detectors: no weights, one paper and one file each."""
