@@ -111,7 +111,7 @@ def _one_label_groups(entries: Sequence[Entry]) -> Check:
         name="groups_of_one_label",
         status="warn" if share > 0.5 else "pass",
         message=f"{single} of {len(labels)} groups hold one label only"
-        + ("; voices or rooms may tell the label" if share > 0.5 else ""),
+        + ("; voices, rooms or cameras may tell the label" if share > 0.5 else ""),
     )
 
 
@@ -147,6 +147,29 @@ def unreadable_check(entries: Sequence[Entry], reasons: dict[int, str]) -> Check
         status="fail" if apart > MISSING_FAIL else "warn",
         message="left out: " + ", ".join(f"{count} {label}" for label, count in bad.items()),
         details=tuple(f"{entries[i].key}: {why}" for i, why in list(reasons.items())[:SHOWN]),
+    )
+
+
+def mask_check(entries: Sequence[Entry], masks: dict[int, str | None]) -> Check:
+    """Masks belong to forged pictures, have their size, and mark something.
+
+    Args:
+        masks: by index of the entry, what is wrong with its mask, or None.
+    """
+    found = [f"{entries[i].key}: {why}" for i, why in masks.items() if why is not None]
+    found += [
+        f"{entries[i].key}: bona fide, and has a mask"
+        for i in masks
+        if entries[i].label == "bonafide"
+    ]
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return Check(
+        name="masks",
+        status="fail" if found else "pass",
+        message=f"{len(found)} of {len(masks)} cannot be masks of their pictures"
+        if found
+        else f"{len(masks)} fit their pictures",
+        details=(*found[:SHOWN], *more),
     )
 
 

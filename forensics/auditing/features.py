@@ -50,11 +50,13 @@ class ItemFacts:
 class FeatureSet:
     """The families of one modality and the function that measures them.
 
-    `extract(media, facts)` raises `MediaError` when the media cannot be read.
+    `extract(media, facts)` raises `MediaError` when the media cannot be read. `masks` are families
+    of guesses about masks, see `mask_prior`; their figures are pixel AUCs.
     """
 
     families: tuple[Family, ...]
     extract: Callable[[bytes, ItemFacts], dict[str, Value]]
+    masks: tuple[Family, ...] = ()
 
 
 def facts_features(facts: ItemFacts) -> dict[str, Value]:

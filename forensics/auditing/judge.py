@@ -101,7 +101,7 @@ class Judge:
             )
         features = self.table.matrix(columns)[mask]
         auc = held_out_auc(features, design, self.settings.seed, comparisons)
-        status = _judge(auc, limit)
+        status = judged(auc, limit)
         return Leak(
             family=family,
             auc=round(auc.value, 4),
@@ -137,7 +137,8 @@ class Judge:
         )
 
 
-def _judge(auc: Auc, limit: float | None) -> FamilyStatus:
+def judged(auc: Auc, limit: float | None) -> FamilyStatus:
+    """The decision rule: see `forensics.auditing.run`."""
     if limit is None:
         return "reported"
     if auc.low > limit:

@@ -12,6 +12,7 @@ from typing import Any
 from forensics.errors import CorpusError, MediaError, UsageError
 from forensics.labels import read_label
 from forensics.media.files import read_bytes
+from forensics.media.sniff import IMAGE_EXTENSIONS
 from forensics.shards import storage
 from forensics.shards.format import Failure, Item, ItemMeta, Sidecar
 from forensics.shards.reader import read_items, read_sidecar
@@ -37,11 +38,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Media:
-    """The bytes of one entry, or why they cannot be had."""
+    """The bytes of one entry and of its mask, or why they cannot be had."""
 
     index: int
     extension: str
     content: bytes | MediaError
+    mask: bytes | MediaError | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _from_shards(corpus: str) -> Material:
             mine = [i - start for i in rest if start <= i < start + sidecar.count]
             if mine:
                 for place, item in zip(mine, _shard_items(folder, sidecar, mine), strict=True):
-                    yield Media(start + place, item.extension, item.media)
+                    yield Media(start + place, item.extension, item.media, item.mask)
 
     unfinished = len(tars) - len(done)
     return Material(
@@ -134,7 +136,7 @@ def _from_items(items: Sequence[Item]) -> Material:
         raise UsageError("there are no items to audit", "pass at least one")
 
     def read(wanted: Sequence[int]) -> Iterator[Media]:
-        return (Media(i, items[i].extension, items[i].media) for i in wanted)
+        return (Media(i, items[i].extension, items[i].media, items[i].mask) for i in wanted)
 
     entries = [_entry(item.key, item.meta, None) for item in items]
     return Material("items", _modality([item.meta for item in items]), entries, read)
@@ -172,20 +174,36 @@ def _from_csv(path: Path) -> Material:
     if not {"group", "speaker"} & rows[0].keys():
         notes.append(
             "the list has no column 'group' or 'speaker': every file counts as independent, so "
-            "that what tells speakers apart may pass for a leak, and intervals may be too narrow"
+            "that what tells speakers or cameras apart may pass for a leak, and intervals may be "
+            "too narrow"
         )
     entries = [_listed(path, number, row) for number, row in enumerate(rows, 2)]
 
     def read(wanted: Sequence[int]) -> Iterator[Media]:
         for index in wanted:
             file = path.parent / rows[index]["path"]
-            try:
-                content: bytes | MediaError = read_bytes(file)
-            except MediaError as error:
-                content = error
-            yield Media(index, file.suffix.lower().lstrip("."), content)
+            extension = file.suffix.lower().lstrip(".")
+            mask = rows[index].get("mask")
+            yield Media(
+                index, extension, _bytes_of(file), _bytes_of(path.parent / mask) if mask else None
+            )
 
-    return Material(str(path), "speech", entries, read, notes=notes)
+    return Material(str(path), _listed_modality(rows), entries, read, notes=notes)
+
+
+def _bytes_of(file: Path) -> bytes | MediaError:
+    try:
+        return read_bytes(file)
+    except MediaError as error:
+        return error
+
+
+def _listed_modality(rows: list[dict[str, str]]) -> str:
+    """By the names: what cannot be read must count, whatever it holds."""
+    pictures = [Path(row["path"]).suffix.lower() in IMAGE_EXTENSIONS for row in rows]
+    if any(pictures) and not all(pictures):
+        raise UsageError("the list holds pictures and other files", "audit one modality at a time")
+    return "image" if any(pictures) else "speech"
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
@@ -207,7 +225,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         raise UsageError(
             f"{path} has no column {sorted(absent)[0]!r}",
             "columns read: path, label; optional: group or speaker, system, source_id, split, "
-            "language, domain",
+            "language, domain, mask",
         )
     if not rows:
         raise UsageError(f"{path} lists no files", "add rows with path and label")

@@ -1,8 +1,8 @@
 """Does anything but the forgery tell the labels of a corpus apart?
 
-A classifier is trained on trivial features alone (`trivial_speech`), family by family, with grouped
-cross-validation (`leak_model`); what it reaches on held-out groups is what a detector could reach
-without looking at the forgery. Decision rule, per judged family:
+A classifier is trained on trivial features alone (`speech_features`, `image_features`), family by
+family, with grouped cross-validation (`leak_model`); what it reaches on held-out groups is what a
+detector could reach without looking at the forgery. Decision rule, per judged family:
 
 - `fail`: the lower end of the 95 % interval of the AUC lies above the limit;
 - `inconclusive`: too few items or groups, or the AUC lies above the limit but its interval reaches
@@ -21,13 +21,17 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TypeVar
 
+import numpy as np
+
 from forensics.auditing import checks, leak_model
 from forensics.auditing.features import FeatureSet, ItemFacts, Value
+from forensics.auditing.image_features import IMAGE
 from forensics.auditing.judge import JUDGED, Judge
+from forensics.auditing.mask_prior import mask_leaks, occupancy
 from forensics.auditing.material import Entry, Material, Media, open_material
 from forensics.auditing.report import (
     AuditReport,
@@ -39,13 +43,14 @@ from forensics.auditing.report import (
 )
 from forensics.auditing.speech_features import SPEECH
 from forensics.errors import MediaError, UsageError
+from forensics.media.image import read_mask
 from forensics.progress import Progress
 from forensics.shards.format import Item
 
 T = TypeVar("T")
 DEFAULT_LIMIT = 0.60
 MAX_ITEMS = 20_000
-FEATURE_SETS = {"speech": SPEECH}
+FEATURE_SETS = {"speech": SPEECH, "image": IMAGE}
 
 
 def audit(
@@ -90,6 +95,7 @@ def audit(
     sample = _measure(material, features, _choose(material.entries, max_items), progress)
     judge = Judge(sample.entries, sample.rows, features, settings)
     families = list(_shown(judge.families(), len(judge.columns), "families", progress))
+    families += _masks(sample, features, settings)
     systems = list(_shown(judge.systems(), len(judge.system_names), "systems", progress))
     checks = _checks(material, sample)
     notes = list(material.notes)
@@ -118,12 +124,19 @@ def audit(
 
 @dataclass
 class _Sample:
-    """What was measured: entries and their features, row by row; hashes and failures by index."""
+    """What was measured: entries and their features, row by row; hashes and failures by index.
+
+    Attributes:
+        masks: by index, where the forged pixels lie (`occupancy`).
+        odd_masks: by index of what carries a mask, what is wrong with it, or None.
+    """
 
     entries: list[Entry]
     rows: list[dict[str, Value]]
     sha256: dict[int, str]
     unreadable: dict[int, str]
+    masks: dict[int, tuple[str, np.ndarray]] = field(default_factory=dict)
+    odd_masks: dict[int, str | None] = field(default_factory=dict)
 
 
 def _limits(
@@ -132,15 +145,16 @@ def _limits(
     """The limit of every family, and of all judged ones together: the loosest of theirs."""
     resolved = {
         family.name: None if family.slack is None else round(limit + family.slack, 6)
-        for family in features.families
+        for family in (*features.families, *features.masks)
     }
     unknown = sorted(set(overrides) - set(resolved))
     if unknown:
         raise UsageError(f"there is no family {unknown[0]!r}", f"families: {', '.join(resolved)}")
     resolved |= overrides
-    judged = [value for value in resolved.values() if value is not None]
-    if any(not value >= 0.5 for value in judged):
+    if any(value is not None and not value >= 0.5 for value in resolved.values()):
         raise UsageError("a limit is an AUC from 0.5 on", "e.g. --limit 0.6")
+    own = [resolved[family.name] for family in features.families]
+    judged = [value for value in own if value is not None]
     if not judged:
         raise UsageError("no family is left to judge", "give at least one family a limit")
     return resolved | {JUDGED: max(judged)}
@@ -189,6 +203,30 @@ def _measure_one(entry: Entry, media: Media, features: FeatureSet, sample: _Samp
     else:
         sample.entries.append(entry)
         sample.rows.append(row)
+        if media.mask is not None and features.masks:
+            sample.odd_masks[media.index] = _take_mask(entry, media, row, sample)
+
+
+def _take_mask(entry: Entry, media: Media, row: Mapping[str, Value], sample: _Sample) -> str | None:
+    """Keep where the mask lies; or say what is wrong with it."""
+    try:
+        if media.mask is None or isinstance(media.mask, MediaError):
+            raise media.mask or ValueError("no mask")
+        mask = read_mask(media.mask, (int(row["size.height"]), int(row["size.width"])))
+    except MediaError as error:
+        return f"mask: {error.reason}"
+    if not mask.any():
+        return "an empty mask"
+    if entry.label == "spoof":
+        sample.masks[media.index] = entry.group, occupancy(mask)
+    return None
+
+
+def _masks(sample: _Sample, features: FeatureSet, settings: Settings) -> list[Leak]:
+    if not sample.masks:
+        return []
+    groups, masks = zip(*sample.masks.values(), strict=True)
+    return list(mask_leaks(masks, groups, features.masks, settings.limits))
 
 
 def _checks(material: Material, sample: _Sample) -> list[Check]:
@@ -201,6 +239,8 @@ def _checks(material: Material, sample: _Sample) -> list[Check]:
     ]
     if material.modality == "speech":
         found.append(checks.silence_check(sample.entries, sample.rows))
+    if sample.odd_masks:
+        found.append(checks.mask_check(entries, sample.odd_masks))
     return found
 
 
