@@ -265,13 +265,13 @@ class _Scorer:
                 yield _Result(job, number, condition, None, *problem)
                 continue
             try:
-                noted = _noted(self._detectors[number].examine(picture), job, mask)
+                noted = _noted(self._detectors[number].examine(picture), job, picture, mask)
                 yield _Result(job, number, condition, noted)
             except Exception as error:  # as in a verdict: one picture never ends the run
                 yield _Result(job, number, condition, None, *_told(error))
 
 
-def _noted(finding: Finding, job: _Job, mask: np.ndarray | None) -> Noted:
+def _noted(finding: Finding, job: _Job, picture: Picture, mask: np.ndarray | None) -> Noted:
     """What is kept of a finding.
 
     Raises:
@@ -282,6 +282,9 @@ def _noted(finding: Finding, job: _Job, mask: np.ndarray | None) -> Noted:
         raise ValueError("neither or both of a score and a reason for none")
     if math.isinf(score) or (finding.score is not None and math.isnan(score)):
         raise ValueError("a score that is not finite")
+    size = picture.pixels.shape[:2]
+    if finding.heatmap is not None and finding.heatmap.shape != size:
+        raise ValueError(f"a heatmap of {finding.heatmap.shape} for a picture of {size}")
     held = mask is not None or job.is_bonafide
     counts = None
     if finding.heatmap is not None and held and finding.score is not None:
