@@ -21,6 +21,7 @@ _PACKAGES = (
     ("transformers", "transformers", True, "pip install transformers"),
     ("diffusers", "diffusers", True, "pip install diffusers"),
     ("librosa", "librosa", True, "pip install librosa"),
+    ("PIL", "pillow", True, "pip install pillow"),
     ("cv2", "opencv-python-headless", True, "pip install opencv-python-headless"),
     ("webdataset", "webdataset", True, "pip install webdataset"),
     ("onnxruntime", "onnxruntime", True, "pip install onnxruntime"),
@@ -41,18 +42,12 @@ def rows(what: Sort) -> list[dict[str, Any]]:
     if what in ("generators", "detectors"):
         return generator_rows() if what == "generators" else detector_rows()
     if what == "conditions":
-        from forensics.conditions.base import CONDITIONS
-
-        return [
-            {"name": name, "summary": CONDITIONS.get(name).summary} for name in CONDITIONS.names()
-        ]
+        return condition_rows()
     if what == "pipelines":
         from forensics.corpus.recipe import load_recipe
 
-        return [
-            {"name": name, "summary": load_recipe(name)[0].summary}
-            for name in resources.names("pipelines")
-        ]
+        recipes = [(name, load_recipe(name)[0]) for name in resources.names("pipelines")]
+        return [{"name": name, "kind": r.modality, "summary": r.summary} for name, r in recipes]
     from forensics.corpus.card import load_card
 
     cards = [load_card(name) for name in resources.names("datasets")]
@@ -62,35 +57,50 @@ def rows(what: Sort) -> list[dict[str, Any]]:
     ]
 
 
+def condition_rows() -> list[dict[str, Any]]:
+    """Registered conditions, those of speech first."""
+    from forensics.conditions.base import CONDITIONS
+    from forensics.conditions.image.base import IMAGE_CONDITIONS
+
+    return [
+        {"name": name, "kind": modality, "summary": registry.get(name).summary}
+        for modality, registry in (("speech", CONDITIONS), ("image", IMAGE_CONDITIONS))
+        for name in registry.names()
+    ]
+
+
 def generator_rows() -> list[dict[str, Any]]:
-    """Registered generators with their state: ready, needs weights, package or program."""
+    """Registered generators of speech, then editors of pictures, with their state: ready, needs
+    weights, package or program."""
     from forensics.generators.base import GENERATORS
+    from forensics.generators.image.base import EDITORS
 
     found = []
-    for name in GENERATORS.names():
-        cls = GENERATORS.get(name)
-        generator = cls()
-        lacking = generator.check()
-        kinds = sorted({r.kind for r in generator.requirements() if r.missing()})
-        found.append(
-            {
-                "name": name,
-                "kind": cls.kind,
-                "state": "ready" if not lacking else "needs " + "+".join(kinds),
-                "summary": cls.summary,
-                "licence": cls.licence,
-                "missing": [lack.what for lack in lacking],
-                "fixes": [lack.fix for lack in lacking],
-            }
-        )
+    for registry in (GENERATORS, EDITORS):
+        for name in registry.names():
+            cls = registry.get(name)
+            generator = cls()
+            lacking = generator.check()
+            kinds = sorted({r.kind for r in generator.requirements() if r.missing()})
+            found.append(
+                {
+                    "name": name,
+                    "modality": cls.modality,
+                    "kind": cls.kind,
+                    "state": "ready" if not lacking else "needs " + "+".join(kinds),
+                    "summary": cls.summary,
+                    "licence": cls.licence,
+                    "missing": [lack.what for lack in lacking],
+                    "fixes": [lack.fix for lack in lacking],
+                }
+            )
     return found
 
 
 def detector_rows() -> list[dict[str, Any]]:
-    """What `--detector` takes: ready when weights ship with the package."""
-    from forensics.detectors.base import DETECTORS
+    """What `--detector` takes: ready when weights ship with the package, or none are needed."""
     from forensics.errors import MissingRequirement
-    from forensics.verdict.loading import detector_names, resolve_detector
+    from forensics.verdict.loading import detector_class, detector_names, resolve_detector
 
     found = []
     for name in detector_names():
@@ -98,7 +108,7 @@ def detector_rows() -> list[dict[str, Any]]:
         try:
             cls = resolve_detector(name).cls
         except MissingRequirement as error:
-            cls, fixes = DETECTORS.get(name), [error.fix or error.what]
+            cls, fixes = detector_class(name), [error.fix or error.what]
         found.append(
             {
                 "name": name,

@@ -18,7 +18,7 @@ def list_entries(
     ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """List generators, detectors, conditions, pipelines or datasets."""
+    """List generators and editors, detectors, conditions, pipelines or datasets."""
     from forensics import catalog
 
     rows = catalog.rows(what)
@@ -26,13 +26,13 @@ def list_entries(
         for row in rows:
             print_json(row)
         return
-    width = max((len(row["name"]) for row in rows), default=0)
+    columns = ("name", "modality", "kind", "state")
+    widths = {name: max((len(row.get(name, "")) for row in rows), default=0) for name in columns}
     for row in rows:
-        kind = f"{row['kind']:8} " if "kind" in row else ""
-        state = f"{row['state']:15} " if "state" in row else ""
-        print(f"{row['name']:{width}}  {kind}{state}{row['summary']}")
+        cells = [f"{row[name]:{widths[name]}}" for name in columns if name in row]
+        print("  ".join([*cells, row["summary"]]))
         for fix in row.get("fixes", ()):
-            print(f"{'':{width}}  {'':8} get it: {fix}")
+            print(f"{'':{widths['name']}}  get it: {fix}")
 
 
 @configs.command("ls")

@@ -38,6 +38,25 @@ def test_generators_that_are_not_ready_say_how_to_get_them():
     assert all(bool(row["fixes"]) == (row["state"] != "ready") for row in rows)
 
 
+def test_pictures_are_listed_beside_speech():
+    def rows(what):
+        return [json.loads(line) for line in run("list", what, "--json").stdout.splitlines()]
+
+    detectors = {row["name"]: row for row in rows("detectors")}
+    assert {"zero", "copy-move", "image-fusion", "localiser"} <= set(detectors)
+    assert detectors["zero"]["kind"] == "image" and detectors["zero"]["state"] == "ready"
+    assert detectors["image-fusion"]["state"] == "needs weights"
+    generators = {row["name"]: row for row in rows("generators")}
+    assert generators["splice"]["modality"] == "image" and generators["splice"]["state"] == "ready"
+    assert generators["espeak"]["modality"] == "speech"
+    kinds = {(row["name"], row["kind"]) for row in rows("conditions")}
+    assert {("noise", "speech"), ("noise", "image"), ("social", "image")} <= kinds
+    assert {"speech", "image"} == {row["kind"] for row in rows("pipelines")}
+    doctor = run("doctor").stdout
+    assert "pillow" in doctor and "zero" in doctor and "copy-move" in doctor
+    assert "configs/image-fusion" in run("configs", "ls").stdout.split()
+
+
 def test_configs_are_listed_shown_and_copied(tmp_path):
     names = run("configs", "ls").stdout.split()
     assert "pipelines/audeter" in names and "datasets/audeter" in names
