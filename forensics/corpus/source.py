@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -64,12 +64,20 @@ class SourceReader(ABC, Generic[I]):
                 f"it needs {', '.join(sorted(self.extensions))} files or rows",
             )
         source.items.sort(key=lambda item: item.id)
-        for one, next_one in zip(source.items, source.items[1:], strict=False):
-            if one.id == next_one.id:
-                raise UsageError(
-                    f"the source {root} lists {self.describe(one)} twice", "list it once"
-                )
+        self.refuse_repeats((item.id, self.describe(item)) for item in source.items)
         return source
+
+    def refuse_repeats(self, listed: Iterable[tuple[str, str]]) -> None:
+        """Of (id, description) no id may occur twice.
+
+        Raises:
+            UsageError: one does.
+        """
+        seen: set[str] = set()
+        for name, description in listed:
+            if name in seen:
+                raise UsageError(f"the source lists {description} twice", "list it once")
+            seen.add(name)
 
     def describe(self, item: I) -> str:
         """One item, for a message."""

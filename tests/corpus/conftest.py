@@ -11,6 +11,10 @@ import pytest
 import soundfile
 
 HELPERS = Path(__file__).resolve().parent.parent / "helpers"
+EDITORS = (
+    "Plain Slow Regenerates Resizes NotFinite Floats Raises Refuses Nothing Spills NoEdit Details "
+    "EmptyMask Hangs Crashes Vandal Pair Plate"
+)
 ENGINES = "Slow Raises Silent NotFinite Short Hangs Crashes WrongRate Listed Details Vandal Noisy"
 
 
@@ -21,8 +25,11 @@ def plugin(tmp_path_factory):
     info = site / "odd_engines-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-engines\nVersion: 1\n")
-    points = "".join(f"{name.lower()} = odd_engines:{name}\n" for name in ENGINES.split())
-    (info / "entry_points.txt").write_text(f"[forensics.generators]\n{points}")
+    engines = "".join(f"{name.lower()} = odd_engines:{name}\n" for name in ENGINES.split())
+    editors = "".join(f"{name.lower()} = odd_editors:{name}\n" for name in EDITORS.split())
+    (info / "entry_points.txt").write_text(
+        f"[forensics.generators]\n{engines}[forensics.editors]\n{editors}"
+    )
     return site
 
 
@@ -72,6 +79,31 @@ def make_recipe(tmp_path):
             utterances_per_shard: {shard}
             timeout_s: {timeout_s}
             """)
+        )
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_image_recipe(tmp_path):
+    """`make_image_recipe(systems, more)` → path of a small recipe; `more` are lines of YAML."""
+
+    def make(systems, more="", shard=4, timeout_s=60):
+        path = tmp_path / "small-images.yaml"
+        path.write_text(
+            textwrap.dedent(f"""
+            name: small-images
+            version: 1
+            modality: image
+            summary: for tests
+            systems: {systems}
+            splits: {{train: 0.5, test: 0.5}}
+            checks: {{area: [0, 1], exposure: 255, seam: 100}}
+            frames_per_shard: {shard}
+            timeout_s: {timeout_s}
+            """)
+            + more
         )
         return path
 

@@ -17,12 +17,11 @@ from forensics.corpus.plan import (
     Plan,
     PlannedShard,
     PlannedSource,
-    PlannedSystem,
     assign_splits,
     resolve_systems,
     sliced,
 )
-from forensics.generators.image.base import EDITORS
+from forensics.generators.image.base import EDITORS, ImageEditor
 from forensics.requirements import lacking
 
 
@@ -82,6 +81,7 @@ def make_plan(recipe: ImageRecipe, source: Source[Frame]) -> ImagePlan:
             raise lack
     systems, missing = resolve_systems(recipe, EDITORS)
     splits = assign_splits(recipe, source.items)
+    editors = {s.name: EDITORS.get(s.use)(**s.params) for s in systems}
     cameras = _cameras(source.items, recipe.frames.per_camera)
     beside: dict[str, int] = defaultdict(int)
     for name in cameras.values():
@@ -89,7 +89,11 @@ def make_plan(recipe: ImageRecipe, source: Source[Frame]) -> ImagePlan:
     frames = []
     for frame in source.items:
         split, camera = splits[frame.group], cameras.get(frame.id, frame.id)
-        able = [s for s in systems if split in s.splits and _can(s, recipe, beside[camera])]
+        able = [
+            system.name
+            for system in systems
+            if split in system.splits and _can(editors[system.name], recipe, beside[camera])
+        ]
         frames.append(
             PlannedFrame(
                 source=frame,
@@ -122,21 +126,19 @@ def make_plan(recipe: ImageRecipe, source: Source[Frame]) -> ImagePlan:
     ).sealed()
 
 
-def _can(system: PlannedSystem, recipe: ImageRecipe, frames: int) -> bool:
-    """Whether a system can edit a frame whose camera has so many in all."""
-    editor = EDITORS.get(system.use)
+def _can(editor: ImageEditor, recipe: ImageRecipe, frames: int) -> bool:
+    """Whether an editor can edit a frame whose camera has so many in all."""
     if not set(editor.edits) & set(recipe.edits):
         return False
     return frames >= max(editor.least_frames, 2 if editor.needs_camera else 1)
 
 
-def _chosen(recipe: ImageRecipe, frame: Frame, able: list[PlannedSystem]) -> tuple[str, ...]:
-    names = [system.name for system in able]
+def _chosen(recipe: ImageRecipe, frame: Frame, able: list[str]) -> tuple[str, ...]:
     count = recipe.edits_per_frame
-    if count is None or count >= len(names):
-        return tuple(names)
-    drawn = sorted(names, key=lambda name: item_seed(recipe.seed, "chosen", frame.id, name))
-    return tuple(sorted(drawn[:count], key=names.index))
+    if count is None or count >= len(able):
+        return tuple(able)
+    drawn = sorted(able, key=lambda name: item_seed(recipe.seed, "chosen", frame.id, name))
+    return tuple(sorted(drawn[:count], key=able.index))
 
 
 def _cameras(frames: list[Frame], most: int) -> dict[str, str]:

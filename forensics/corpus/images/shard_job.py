@@ -44,6 +44,11 @@ class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
         if builder.kept is None:
             builder.kept = Scenes(self.plan, builder.source_root)
         self.scenes: Scenes = builder.kept
+        # What an editor can do may depend on its parameters.
+        self.edits = {
+            name: EDITORS.get(system.use)(**system.params).edits
+            for name, system in self.systems.items()
+        }
 
     def items(self) -> Iterator[Item]:
         for planned in self.families():
@@ -105,8 +110,10 @@ class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
         self, planned: PlannedFrame, system: PlannedSystem, pixels: np.ndarray, key: str
     ) -> tuple[Camera | None, EditPlan, np.ndarray] | str:
         """A plan for this system and frame, or why there is none."""
-        recipe, editor = self.plan.recipe, EDITORS.get(system.use)
-        allowed: tuple[EditType, ...] = tuple(e for e in recipe.edits if e in editor.edits)
+        recipe = self.plan.recipe
+        allowed: tuple[EditType, ...] = tuple(
+            edit for edit in recipe.edits if edit in self.edits[system.name]
+        )
         # Not the editor's seed: its first draws would be the planner's over again.
         seed = item_seed(recipe.seed, "scene", key)
         scene = self._asked(PLANNER, key, lambda: self.scenes.plan(planned, pixels, allowed, seed))

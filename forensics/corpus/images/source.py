@@ -96,6 +96,7 @@ class _Reader(SourceReader[Frame]):
 
     def _opened(self, root: Path, found: list[Found], notes: list[str]) -> Source[Frame]:
         """Open and hash all, on every core; join and dedupe."""
+        self.refuse_repeats((one.fields["id"], one.path) for one in found)
         seen: list[_Opened] = []
         with (
             ThreadPoolExecutor(os.cpu_count()) as pool,
