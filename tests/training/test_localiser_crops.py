@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers import picture_corpus
 
+from forensics import shards
 from forensics.conditions.image.draw import ImageConditionPolicy
 from forensics.errors import UsageError
 from forensics.media.image import Picture, encode_image, read_image
@@ -23,6 +24,7 @@ PLAIN = {
     "recompress": 0.0,
     "quality": (70, 90),
     "flip": 0.0,
+    "simulated": 0.0,
 }
 
 
@@ -107,7 +109,6 @@ def test_masks_follow_pixels_through_conditions_and_flips():
 
 
 def test_pairs_come_from_the_same_place_and_channel(tmp_path):
-    from forensics import shards
 
     corpus = picture_corpus.build(tmp_path)
     items = list(shards.open(corpus, "train", shuffle=False))
@@ -126,7 +127,6 @@ def test_pairs_come_from_the_same_place_and_channel(tmp_path):
 
 
 def test_speech_is_refused(tmp_path):
-    from forensics import shards
 
     item = next(iter(shards.open(picture_corpus.build(tmp_path), "dev")))
     speech = item.meta.model_copy(update={"modality": "speech"})
@@ -142,3 +142,20 @@ def test_pixel_f1_at_every_cut():
     assert f1[24] > 0.9  # the cut at 0, but for the seam
     assert f1[0] == pytest.approx(2 * 512 / (1024 + 512))  # all is called forged
     assert f1[-1] == 0
+
+
+def test_a_simulated_pair_differs_in_its_region_only(tmp_path):
+    found = shards.open(picture_corpus.build(tmp_path), "train", shuffle=False)
+    pristine = [item for item in found if item.meta.label == "bonafide"]
+    cropper = Cropper(**{**PLAIN, "simulated": 1.0})
+    differing = 0
+    for seed in range(6):
+        drawn = np.random.default_rng(seed)
+        untouched, forged = cropper.simulated_pair(pristine[0], pristine[1], drawn)
+        assert untouched.forged.tolist() == [0.0] and untouched.share.sum() == 0
+        assert untouched.tables.abs().sum() == forged.tables.abs().sum() == 0
+        outside = forged.share[0, 0].repeat_interleave(4, 0).repeat_interleave(4, 1) == 0
+        differs = (untouched.pixels != forged.pixels).any(1)[0]
+        assert not differs[outside].any()
+        differing += int(differs.any())
+    assert differing >= 5

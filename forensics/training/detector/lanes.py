@@ -149,7 +149,7 @@ class PairLane(Lane):
                     pool.append(next(source))
                     left = sampling.draws_per_family
                 rng = self._rng(drawn)
-                pairs += self._pair(pool[rng.integers(len(pool))][2], rng)
+                pairs += self._drawn([family for _, _, family in pool], rng)
                 left, drawn = left - 1, drawn + 1
             epoch, place, _ = pool[0]
             self.state = {"epoch": epoch, "place": place, "held": len(pool)}
@@ -174,7 +174,8 @@ class PairLane(Lane):
                 )
             epoch, place = epoch + 1, 0
 
-    def _pair(self, family: Family, rng: np.random.Generator) -> list[Any]:
+    def _drawn(self, pool: list[Family], rng: np.random.Generator) -> list[Any]:
+        family = pool[rng.integers(len(pool))]
         systems = sorted(family.spoof)
         system = systems[rng.integers(len(systems))]
         drawn = []

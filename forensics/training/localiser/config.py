@@ -37,6 +37,8 @@ class LocaliserFitConfig(StepConfig):
         recompress: how often a crop is saved as JPEG in the end; always after a condition.
         quality: of that, IJG scale.
         flip: how often a crop is mirrored, along each axis by itself.
+        simulated: how often the edit of a pair is not the corpus's but one made while reading, of
+            two pristine frames; see `forensics.training.localiser.simulated`.
         evaluate_every: steps between two looks at the dev split, which are also checkpoints.
         looks_at: whole pictures of the dev split that a look is at.
         patience: looks without a better one until training stops.
@@ -54,6 +56,7 @@ class LocaliserFitConfig(StepConfig):
     recompress: float = Field(default=0.3, ge=0, le=1)
     quality: tuple[int, int] = (60, 95)
     flip: float = Field(default=0.5, ge=0, le=1)
+    simulated: float = Field(default=0.0, ge=0, le=1)
     evaluate_every: int = Field(default=200, ge=1)
     looks_at: int = Field(default=120, ge=4)
     patience: int = Field(default=5, ge=1)

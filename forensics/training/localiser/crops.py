@@ -15,6 +15,7 @@ from forensics.media.image import Picture, encode_image, read_image, read_mask
 from forensics.networks.localiser.network import CELL, FINE
 from forensics.shards.format import Item
 from forensics.training.localiser.losses import region_weights
+from forensics.training.localiser.simulated import tampered
 
 Draw = np.random.Generator
 Box = tuple[int, int]
@@ -106,6 +107,7 @@ class Cropper:
         recompress: how often a crop is saved as JPEG in the end; always after a condition.
         quality: of that, IJG scale, inclusive.
         flip: how often a crop is mirrored, along each axis by itself.
+        simulated: how often the forged crop of a pair is made here, of the pristine one.
     """
 
     side: int
@@ -115,6 +117,7 @@ class Cropper:
     recompress: float
     quality: tuple[int, int]
     flip: float
+    simulated: float
 
     def pair(self, real: Item, fake: Item, rng: Draw) -> list[Crops]:
         """One crop of each, from the same place through the same channel where sizes agree."""
@@ -124,6 +127,26 @@ class Cropper:
         same = pristine.mask.shape == forged.mask.shape
         other = place if same else self.place(pristine.mask, rng)
         return [self.crop(pristine, other, seed), self.crop(forged, place, seed)]
+
+    def simulated_pair(self, real: Item, donor: Item, rng: Draw) -> list[Crops]:
+        """A crop of a pristine picture, and the same with a region of another history.
+
+        Neither has a table but that of its last saving: the forged one never was in the file.
+        """
+        seed = int(rng.integers(2**62))
+        picture = decode(real).picture
+        untouched = np.zeros(picture.pixels.shape[:2], bool)
+        place = self.place(untouched, rng)
+        region = tuple(slice(at, at + self.side) for at in place)
+        forged, mask = picture.pixels.copy(), untouched.copy()
+        forged[region], mask[region] = tampered(
+            picture.pixels[region], decode(donor).picture.pixels, rng
+        )
+        pair = ((picture.pixels, untouched), (forged, mask))
+        return [
+            self.crop(Labelled(Picture(pixels), changed, False), place, seed)
+            for pixels, changed in pair
+        ]
 
     def place(self, mask: np.ndarray, rng: Draw) -> Box:
         """Where to crop: around a drawn place of the mask, or anywhere."""

@@ -46,12 +46,17 @@ class LocaliserPlan:
 class CropLane(PairLane):
     """Pairs of crops: of a frame, and of an edit of it."""
 
-    def _pair(self, family: Family, rng: np.random.Generator) -> list[Any]:
+    def _drawn(self, pool: list[Family], rng: np.random.Generator) -> list[Any]:
+        family = pool[rng.integers(len(pool))]
         systems = sorted(family.spoof)
         edits = family.spoof[systems[rng.integers(len(systems))]]
         real = family.bonafide[rng.integers(len(family.bonafide))].item
         fake = edits[rng.integers(len(edits))].item
-        return self.plan.cutter.pair(real, fake, rng)
+        cropper = self.plan.cutter
+        if rng.random() < cropper.simulated:
+            donors = pool[rng.integers(len(pool))].bonafide
+            return cropper.simulated_pair(real, donors[rng.integers(len(donors))].item, rng)
+        return cropper.pair(real, fake, rng)
 
     def _batch(self, pairs: list[Any]) -> Crops:
         return Crops.joined(pairs)
@@ -128,6 +133,7 @@ class LocaliserFit(FitLoop[LocaliserLearner]):
             fit.recompress,
             fit.quality,
             fit.flip,
+            fit.simulated,
         )
 
     def looked(self, network: Any, own: Sequence[Item]) -> Pictures:
