@@ -2,7 +2,10 @@
 
 The source is synthetic speech-like sound made here, so that anybody can run it; the recipe is
 audeter with small shards, because a corpus of a few shards cannot keep two workers busy to the end.
-Builds are interleaved and medians taken. `--part` runs one of speed and memory alone.
+Builds are interleaved and medians taken. `--part` runs one of speed, memory and images alone.
+
+Images are frames of fixed cameras made here, or those of `--frames`; the recipe is image-default
+with the editors that need no weights. These take milliseconds, so what is outside weighs most.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +30,7 @@ from machine import machine, table
 from forensics.resources import share
 
 SYSTEMS = "espeak,world,griffinlim,lpc"
+EDITORS = "copy-move,splice,poisson,plate-removal,inpaint"
 
 
 def make_source(folder: Path, count: int, speakers: int, seconds: float = 6.0) -> Path:
@@ -52,13 +57,35 @@ def make_recipe(folder: Path) -> Path:
     return path
 
 
-def build(recipe: Path, source: Path, workers: int) -> dict[str, float]:
+def make_frames(folder: Path, cameras: int, each: int) -> Path:
+    """Frames of 640 x 480 with a textured background and boxes that move, a subfolder a camera."""
+    from PIL import Image
+
+    for camera in range(cameras):
+        rng = np.random.default_rng(camera)
+        coarse = Image.fromarray(rng.integers(30, 220, (24, 32, 3)).astype(np.uint8))
+        background = np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC)).astype(int)
+        background += rng.integers(-12, 13, background.shape)
+        place = folder / f"camera{camera:02d}"
+        place.mkdir(parents=True, exist_ok=True)
+        for number in range(each):
+            pixels = background + rng.integers(-3, 4, background.shape)
+            for top, left in rng.integers(0, (400, 560), (3, 2)):
+                pixels[top : top + 64, left : left + 36] = rng.integers(0, 256, 3)
+            frame = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+            frame.save(place / f"{number:03d}.jpg", quality=92)
+    return folder
+
+
+def build(
+    recipe: Path | str, source: Path, workers: int, systems: str = SYSTEMS
+) -> dict[str, float]:
     """One build in its own process; seconds, and the largest memory of any worker."""
     with tempfile.TemporaryDirectory() as out:
         command = [
             *(sys.executable, "-m", "forensics", "build-dataset", str(recipe), "--json"),
             *("--source", str(source), "--out", f"{out}/c", "--workers", str(workers)),
-            *("--systems", SYSTEMS),
+            *("--systems", systems),
         ]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -70,6 +97,7 @@ def build(recipe: Path, source: Path, workers: int) -> dict[str, float]:
             "wall_s": wall,
             "items": result["items"],
             "generator_s": sum(result["generator_s"].values()),
+            "planner_s": result["generator_s"].get("planner", 0.0),
             "worker_s": result["worker_s"],
             "peak_mib": peak[0],
         }
@@ -127,22 +155,54 @@ def memory(folder: Path, recipe: Path) -> list[dict[str, object]]:
     return rows
 
 
-PARTS = {"speed": speed, "memory": memory}
+def images(folder: Path, frames: Path | None) -> list[dict[str, object]]:
+    source = frames or make_frames(folder / "frames", 8, 8)
+    runs = [build("image-default", source, 1, EDITORS) for _ in range(3)]
+
+    def share(seconds: Callable[[dict[str, float]], float]) -> float:
+        return statistics.median(1 - seconds(run) / run["worker_s"] for run in runs)
+
+    rate = statistics.median(run["items"] / run["wall_s"] for run in runs)
+    return [
+        {"measure": "outside planner and editors, in the worker", "value": share(_engines)},
+        {"measure": "outside editors, in the worker", "value": share(_editors)},
+        {"measure": "images per second, whole command, 1 worker", "value": rate},
+    ]
+
+
+def _engines(run: dict[str, float]) -> float:
+    return run["generator_s"]
+
+
+def _editors(run: dict[str, float]) -> float:
+    return run["generator_s"] - run["planner_s"]
+
+
+PARTS = ("speed", "memory", "images")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--part", choices=PARTS, action="append")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--frames", type=Path, help="a source of real frames for `images`")
     options = parser.parse_args()
+    parts = options.part or PARTS
+    rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         recipe = make_recipe(folder)
-        rows = [row for part in options.part or PARTS for row in PARTS[part](folder, recipe)]
+        if "speed" in parts:
+            rows += speed(folder, recipe)
+        if "memory" in parts:
+            rows += memory(folder, recipe)
+        if "images" in parts:
+            rows += images(folder, options.frames)
+    systems = {"speech": SYSTEMS, "images": EDITORS}
     if options.json:
-        print(json.dumps({"machine": machine(), "systems": SYSTEMS, "rows": rows}))
+        print(json.dumps({"machine": machine(), "systems": systems, "rows": rows}))
     else:
-        print(f"{machine()}\nsystems: {SYSTEMS}\n\n{table(rows)}")
+        print(f"{machine()}\nsystems: {systems}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ REASONS = {
     "e-details": "TypeError: Object of type object is not JSON serializable",
     "e-raises": "ValueError: no edit for this",
     "e-refuses": "this one cannot be edited",
-    "e-hangs": "hung: no answer within 3 s",
+    "e-hangs": "hung: no answer within 5 s",
     "e-crashes": "crashed its process (SIGSEGV)",
 }
 
@@ -133,7 +133,7 @@ REASONS = {
 def test_bad_editors_cost_their_own_items_only(tmp_path, make_image_recipe, environment):
     """Each goes wrong in one of two frames; whatever the others do is as it would be alone."""
     source, out = write_frames(tmp_path / "frames", cameras=2, each=1), tmp_path / "c"
-    recipe = make_image_recipe(f"[e-plain, {', '.join(REASONS)}]", timeout_s=3)
+    recipe = make_image_recipe(f"[e-plain, {', '.join(REASONS)}]", timeout_s=5)
     result = build(recipe, source, out, environment, "--max-failed", "0.1", code=3)
     assert (result["items"], result["failed"], result["rejected"]) == (16, 12, 7)
     listed = {

@@ -139,9 +139,10 @@ class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
     ) -> str | None:
         try:
             reason = malformed(edited, pixels.shape)
-            reason = reason or rejection(pixels, edited, self.plan.recipe.checks)
-            canonical_json(edited.details)
-        except Exception as error:  # an empty mask, details that are not JSON, …
+            if reason is None:
+                canonical_json(edited.details)
+                reason = rejection(pixels, edited, self.plan.recipe.checks)
+        except Exception as error:  # details that are not JSON
             return describe(error)
         realism = self.scenes.realism
         if reason or realism is None:
