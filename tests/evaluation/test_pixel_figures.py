@@ -126,12 +126,14 @@ def test_maps_that_break_the_contract_are_refused():
         counts_of(np.array([[np.nan]], np.float32), None)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2**32))
 def test_counts_survive_packing(seed, most):
     counts = np.random.default_rng(seed).integers(0, most, (2, BINS))
     assert np.array_equal(unpacked(packed(counts)), counts)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_what_is_not_packed_is_refused(text):
     with pytest.raises(ValueError):

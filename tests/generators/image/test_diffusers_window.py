@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forensics.generators.image.diffusers_window import Grid, Window
 from forensics.generators.image.requests import CannotEdit
 
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 GRID = Grid(multiple=16, cell=16, native=128)
 
 
@@ -22,6 +23,7 @@ def masks(draw):
     return mask
 
 
+@BUSY
 @given(masks(), st.floats(0, 3), st.sampled_from([None, 64, 200]))
 def test_a_window_holds_the_mask_within_the_frame_in_whole_multiples(mask, context, size):
     window = Window.around(mask, context, GRID, size)
@@ -33,6 +35,7 @@ def test_a_window_holds_the_mask_within_the_frame_in_whole_multiples(mask, conte
     assert all(side % 16 == 0 and side >= 64 for side in window.size)
 
 
+@BUSY
 @given(masks(), st.floats(0, 1))
 def test_the_models_mask_covers_the_mask_in_whole_cells(mask, context):
     window = Window.around(mask, context, GRID, 64)
