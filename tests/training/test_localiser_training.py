@@ -56,6 +56,7 @@ def trained(corpus, tmp_path_factory):
         "target_fnr": 0.2,
         "channels": ["jpeg70"],
         "vouch_below_eer": 0.49,
+        "steps": 4,
     }
     report = run(written(folder, settings), folder / "out", shards=corpus, device="cpu")
     return report, folder / "out"
@@ -101,6 +102,8 @@ def test_crossed_fits_did_not_see_what_they_are_asked_about(trained):
         assert set(found["system"][found["channel"] == "jpeg70"]) == {"bonafide"}
     log = read(out / "fits" / "fold-1" / "log.jsonl")
     assert set(next(line["dev"] for line in log if "dev" in line)) == {"smooth"}
+    assert max(line["step"] for line in log) == 4  # those fits may be shorter
+    assert max(line["step"] for line in read(out / "fits" / "all" / "log.jsonl")) == 6
 
 
 def test_weights_are_guarded(trained, corpus, tmp_path):

@@ -84,7 +84,10 @@ class LocaliserCalibrateConfig(CalibrateConfig):
         leave_out: sets of systems, or of kinds of editors, that go missing together.
         channels: of `IMAGE_SWEEP`: pristine pictures are also scored through these, and the
             threshold holds in the worst of them.
+        steps: of the fits that miss something; None: as many as of the final one.
     """
+
+    steps: int | None = Field(default=None, ge=1)
 
     @field_validator("channels")
     @classmethod

@@ -82,7 +82,10 @@ def _train(
     config = config.model_copy(update={"fit": fit})
     folds = [Fold("all"), *_crossed(config, info)]
     among.agreed(lambda: _claim(out, info, config))
-    plans = [LocaliserPlan(corpus, config, fold, out / "fits" / fold.name) for fold in folds]
+    plans = [
+        LocaliserPlan(corpus, _shortened(config, fold), fold, out / "fits" / fold.name)
+        for fold in folds
+    ]
     final, *crossed = fit_all(fitted, plans, among, workers, loaders)
     calibrated = None
     if config.calibrate is not None:
@@ -103,6 +106,14 @@ def _train(
         weights = {**final.weights, "cut": torch.tensor(report.cut)}
         Bundle.save(out / BUNDLE, _card(config, info, final, report), weights)
     return report
+
+
+def _shortened(config: LocaliserTrainConfig, fold: Fold) -> LocaliserTrainConfig:
+    """What a fold is fitted with; fits for calibration may be shorter."""
+    if not fold.parts or config.calibrate is None or config.calibrate.steps is None:
+        return config
+    fit = config.fit.model_copy(update={"steps": config.calibrate.steps})
+    return config.model_copy(update={"fit": fit})
 
 
 def _crossed(config: LocaliserTrainConfig, info: CorpusInfo) -> list[Fold]:
