@@ -97,9 +97,11 @@ def find_change(small: np.ndarray, others: list[np.ndarray]) -> Change | None:
     alike, texture = _local_correlation(here[..., 0], matched[..., 0])
     if usual > _UNLIKE and not _same_structure(alike, texture):
         return None
-    distance[_shadow(here, matched, (alike > 0.85) & (texture > 1.5))] *= 0.3
-    threshold = max(_LEAST_DISTANCE, _NOISE * usual)
-    relative = distance / (threshold if spread is None else np.maximum(threshold, spread))
+    threshold: float | np.ndarray = max(_LEAST_DISTANCE, _NOISE * usual)
+    if spread is not None:
+        threshold = np.maximum(threshold, spread)
+    shaded = _shadow(here, matched, (alike > 0.7) & (texture > 1.0))
+    relative = _without_shadows(distance / threshold, shaded)
     mask = _hysteresis(relative)
     if mask.mean() > _MOVED_CAMERA:
         return None
@@ -144,8 +146,19 @@ def _same_structure(alike: np.ndarray, texture: np.ndarray) -> bool:
 def _shadow(here: np.ndarray, background: np.ndarray, unchanged: np.ndarray) -> np.ndarray:
     """bool (h, w): darker or lighter, the texture (`unchanged`) and the hue as they were."""
     ratio = (here[..., 0] + 2.0) / (background[..., 0] + 2.0)
-    hue = np.abs(here[..., 1:] - background[..., 1:]).max(axis=2)
-    return (ratio > 0.4) & (ratio < 1.5) & (hue < 6.0) & unchanged
+    # Less light on a coloured surface takes chroma along with lightness.
+    hue = np.abs(here[..., 1:] - ratio[..., None] * background[..., 1:]).max(axis=2)
+    shaded = (ratio > 0.4) & (ratio < 1.5) & (hue < 6.0) & unchanged
+    return cv2.blur(shaded.astype(np.float32), (9, 9)) > 0.5  # most of a neighbourhood
+
+
+def _without_shadows(relative: np.ndarray, shaded: np.ndarray) -> np.ndarray:
+    """Shaded pixels fade; regions that are shadow for a good part go, with their edges, which
+    look like a change of texture."""
+    count, labels = cv2.connectedComponents((relative > 1).astype(np.uint8), connectivity=8)
+    sizes = np.maximum(np.bincount(labels.ravel(), minlength=count), 1)
+    share = np.bincount(labels.ravel(), weights=shaded.ravel(), minlength=count) / sizes
+    return relative * np.where(shaded | np.isin(labels, np.flatnonzero(share > 0.4)), 0.3, 1.0)
 
 
 def _local_correlation(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from forensics.scenes.regions import (
     components,
     ellipse_kernel,
     enlarged,
+    largest,
     outlined,
 )
 
@@ -96,8 +97,14 @@ def salient_objects(pixels: np.ndarray) -> tuple[SceneObject, ...]:
     )
     seeds = (strength > level) & ~((edges > 0) & (strength < 1.3 * level))
     opened = cv2.morphologyEx(seeds.astype(np.uint8), cv2.MORPH_OPEN, ellipse_kernel(5, 5)) > 0
-    found = [m for m in _regions(cleaned(opened)) if _is_compact(m) and not _is_caption(m)]
+    cores = [_core(m, strength) for m in _regions(cleaned(opened))]
+    found = [m for m in cores if m.any() and _is_compact(m) and not _is_caption(m)]
     return _finished(pixels, small, found, np.minimum(strength / 60.0, 1.0), "saliency")
+
+
+def _core(mask: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """What reaches half of a region's peak: differences of blurred pictures bleed outwards."""
+    return largest(mask & (strength > 0.5 * np.quantile(strength[mask], 0.95)))
 
 
 def _regions(mask: np.ndarray) -> list[np.ndarray]:

@@ -42,6 +42,7 @@ def load_pretrained(auto_class: str, model: str, placed: Placed) -> tuple[Any, A
     """
     import torch
     import transformers
+    from transformers.utils import logging
 
     needed = SafetensorsModel(model)
     if (missing := needed.missing()) is not None:
@@ -49,6 +50,8 @@ def load_pretrained(auto_class: str, model: str, placed: Placed) -> tuple[Any, A
     folder = str(model_folder(model))
     cpu = torch.device(placed.device).type == "cpu"
     dtype = "float32" if placed.dtype == "auto" and cpu else placed.dtype
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         processor = transformers.AutoProcessor.from_pretrained(folder, **LOCAL_ONLY)
         network, report = getattr(transformers, auto_class).from_pretrained(
@@ -59,6 +62,9 @@ def load_pretrained(auto_class: str, model: str, placed: Placed) -> tuple[Any, A
             f"{model} cannot be loaded as {auto_class}: {error}",
             "name a whole model of that sort, with its processor",
         ) from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
     if report["missing_keys"]:
         names = ", ".join(sorted(report["missing_keys"])[:5])
         raise UsageError(f"{model} lacks weights: {names}", "name the folder of a whole model")

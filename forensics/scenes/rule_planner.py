@@ -18,7 +18,8 @@ from forensics.scenes.regions import Box
 from forensics.scenes.scene import Scene
 
 _ATTEMPTS = 12
-_FILL = 0.75  # of its box that a mask covers, about
+# Of the frame, for boxes: a mask covers three quarters of its box, about, and all of it at most.
+_BOX_AREAS = (AREAS[0] / 0.75, AREAS[1])
 _NOTHING: dict[EditType, str] = {
     "removal": "no object to remove",
     "targeted-replacement": "no object to replace",
@@ -69,7 +70,7 @@ class RulePlanner:
         for _ in range(_ATTEMPTS):
             surface = pick(rng, ("ground", "wall"))
             thing = pick(rng, words()["things"][surface])
-            area = log_uniform(rng, AREAS) * height * width / _FILL
+            area = log_uniform(rng, _BOX_AREAS) * height * width
             aspect = thing["aspect"] * math.exp(rng.uniform(-0.25, 0.25))
             size = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             box = scene.spots.find(max(size[0], 1), max(size[1], 1), thing.get("metres"), rng)

@@ -13,6 +13,7 @@ from forensics.scenes.regions import Box, ellipse_kernel
 
 _METRES = {"person": 1.7, "vehicle": 1.6}
 _FLAT_SHARE = 0.5  # of all free places, the flatter half
+_FLAT = 16.0  # mean Sobel slope, two grey levels a pixel: flat enough wherever it is
 _BLACK = 8  # of 255: letterbox bars
 
 
@@ -35,14 +36,17 @@ class FreeSpots:
         for found in objects:
             taken |= cv2.resize(found.mask.astype(np.float32), size) > 0
         near = cv2.dilate(taken.astype(np.uint8), ellipse_kernel(5, 5)) > 0
-        self._slopes = cv2.integral(slope)
-        self._taken = cv2.integral((near | (grey < _BLACK)).astype(np.uint8))
+        self._slopes = slope
+        self._taken = (near | (grey < _BLACK)).astype(np.float32)
         self._height_at = perspective(objects)
 
     def find(
         self, width: int, height: int, metres: float | None, rng: np.random.Generator
     ) -> Box | None:
         """A free box of that size, every fitting place equally likely.
+
+        Up to half of it may lie beyond an edge, where it is cut off: else the middle of the frame
+        would be covered more often than its edges.
 
         Args:
             width: pixels of the frame.
@@ -54,22 +58,28 @@ class FreeSpots:
         Returns:
             None when there is no such place.
         """
-        w, h = max(1, round(width * self._scale)), max(1, round(height * self._scale))
-        taken, slopes = _sums(self._taken, w, h), _sums(self._slopes, w, h)
-        if taken is None or slopes is None:
+        w, h = max(2, round(width * self._scale)), max(2, round(height * self._scale))
+        if h > self._taken.shape[0] or w > self._taken.shape[1]:
             return None
-        free = taken <= 0.02 * w * h
+        inside = _sums(np.ones_like(self._taken), w, h)
+        taken, slopes = _sums(self._taken, w, h) / inside, _sums(self._slopes, w, h) / inside
+        free = taken <= 0.02
         if metres is not None:
-            feet = (np.arange(free.shape[0]) + h) / self._scale
+            feet = (np.arange(free.shape[0]) - h // 2 + h) / self._scale
             free &= self._stands(feet, height, metres)[:, None]
         if not free.any():
             return None
-        flat = free & (slopes <= np.quantile(slopes[free], _FLAT_SHARE))
+        flat = free & (slopes <= max(float(np.quantile(slopes[free], _FLAT_SHARE)), _FLAT))
         choices = np.flatnonzero(flat)
         row, column = divmod(int(choices[int(rng.random() * len(choices))]), flat.shape[1])
-        left = min(round(column / self._scale), self._full[1] - width)
-        top = min(round(row / self._scale), self._full[0] - height)
-        return left, top, left + width, top + height
+        left = round((column - w // 2) / self._scale)
+        top = round((row - h // 2) / self._scale)
+        return (
+            max(left, 0),
+            max(top, 0),
+            min(left + width, self._full[1]),
+            min(top + height, self._full[0]),
+        )
 
     def _stands(self, feet: np.ndarray, height: int, metres: float) -> np.ndarray:
         """bool per row of feet: a thing of that size is plausible there."""
@@ -103,9 +113,14 @@ def perspective(objects: Sequence[SceneObject]) -> Callable[[np.ndarray], np.nda
     return lambda rows: np.maximum(rate * (rows - horizon), 1.0)
 
 
-def _sums(integral: np.ndarray, width: int, height: int) -> np.ndarray | None:
-    """Sums over all windows of that size, (rows, columns) of their upper left corners."""
-    if height >= integral.shape[0] or width >= integral.shape[1]:
-        return None
+def _sums(values: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Sums over all windows of that size that have their middle in the frame, float32.
+
+    Entry (i, j) is of the window whose upper left corner is (i - height // 2, j - width // 2).
+    """
+    top, left = height // 2, width // 2
+    padded = np.pad(values, ((top, height - top), (left, width - left)))
+    integral = cv2.integral(padded)
     lower, upper = integral[height:], integral[:-height]
-    return lower[:, width:] - lower[:, :-width] - upper[:, width:] + upper[:, :-width]
+    sums = lower[:, width:] - lower[:, :-width] - upper[:, width:] + upper[:, :-width]
+    return sums.astype(np.float32)
