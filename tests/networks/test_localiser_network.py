@@ -11,7 +11,7 @@ from forensics.errors import MissingRequirement, UsageError
 from forensics.networks.localiser.jpeg_stream import dct_kernels, lowest
 from forensics.networks.localiser.network import Localiser, LocaliserConfig
 from forensics.networks.localiser.relative import robust_spread
-from forensics.networks.localiser.residuals import Bayar, Srm, luma, srm_kernels
+from forensics.networks.localiser.residuals import Planes, luma, srm_kernels
 from forensics.networks.localiser.tiles import heatmap, localise
 
 SMALL = {"widths": (4, 4, 8, 8), "channels": 8}
@@ -39,7 +39,7 @@ def test_srm_filters_ignore_what_is_smooth():
     assert kernels.shape == (8, 1, 5, 5)
     assert kernels.sum((2, 3)).abs().max() < 1e-6
     ramp = torch.arange(16.0).view(1, 1, 1, 16).expand(1, 3, 16, 16) * 3
-    seen = Srm()(ramp)[0, :, 4:-4, 4:-4]
+    seen = Planes(["srm"])(ramp)[0, :, 4:-4, 4:-4]
     assert seen[2:].abs().max() < 1e-5  # all but first differences
     assert torch.allclose(seen[0], torch.full_like(seen[0], 1.5))  # 3 grey levels, halved
     assert seen[1].abs().max() < 1e-5
@@ -48,22 +48,31 @@ def test_srm_filters_ignore_what_is_smooth():
 def test_a_single_bright_pixel_is_truncated():
     pixels = torch.zeros(1, 3, 16, 16)
     pixels[..., 8, 8] = 200
-    assert Srm()(pixels).abs().max() == 2
+    assert Planes(["srm"])(pixels).abs().max() == 2
 
 
 def test_bayar_weights_keep_their_constraint_through_steps():
-    bayar = Bayar(3)
-    optimiser = torch.optim.Adam(bayar.parameters(), 0.1)
+    planes = Planes(["bayar"])
+    optimiser = torch.optim.Adam(planes.parameters(), 0.1)
     for _ in range(3):
         optimiser.zero_grad()
-        bayar(torch.rand(2, 3, 16, 16) * 255).square().mean().backward()
+        planes(torch.rand(2, 3, 16, 16) * 255).square().mean().backward()
         optimiser.step()
-        bayar.project()
-        flat = bayar.weight.detach().view(3, 3, 25)
-        assert torch.equal(flat[..., 12], torch.full((3, 3), -1.0))
-        assert torch.allclose(flat.sum(-1), torch.zeros(3, 3), atol=1e-5)
+        planes.project()
+        flat = planes.bayar.detach().view(4, 3, 25)
+        assert torch.equal(flat[..., 12], torch.full((4, 3), -1.0))
+        assert torch.allclose(flat.sum(-1), torch.zeros(4, 3), atol=1e-5)
     flat_picture = torch.full((1, 3, 16, 16), 137.0)
-    assert bayar(flat_picture).abs().max() < 1e-3
+    assert planes(flat_picture).abs().max() < 1e-3
+
+
+def test_planes_come_in_one_order():
+    pixels = torch.rand(1, 3, 16, 16) * 255
+    all_of_them = Planes(["rgb", "srm"])
+    assert all_of_them.channels == 11
+    seen = all_of_them(pixels)
+    assert torch.allclose(seen[:, :3], (pixels - 128) / 64, atol=1e-5)
+    assert torch.allclose(seen[:, 3:], Planes(["srm"])(pixels), atol=1e-5)
 
 
 def test_block_dct_is_the_orthonormal_one():

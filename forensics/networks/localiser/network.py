@@ -17,14 +17,14 @@ from torch.nn import functional as F
 from forensics.networks.localiser.blocks import Residual, convolved
 from forensics.networks.localiser.jpeg_stream import JpegStream
 from forensics.networks.localiser.relative import Spread, robust_spread
-from forensics.networks.localiser.residuals import Bayar, Srm
+from forensics.networks.localiser.residuals import Planes
 from forensics.networks.localiser.trunk import OURS, build_trunk
 
 GRID, CELL, FINE = 32, 8, 4
 """Sides of pictures are multiples of GRID; features lie CELL pixels apart, mask logits FINE."""
 
 Stream = Literal["rgb", "srm", "bayar", "dct"]
-_BAYAR, _FINE_CHANNELS = 4, 16
+_FINE_CHANNELS = 16
 _TOP_CELLS, _TOP_SHARES = (4, 16, 64), (0.01, 0.1)
 
 
@@ -98,12 +98,11 @@ class Localiser(nn.Module):
         super().__init__()
         self.config = config
         width = config.channels
-        self.srm = Srm() if "srm" in config.streams else None
-        self.bayar = Bayar(_BAYAR) if "bayar" in config.streams else None
+        self.planes = Planes(config.streams)
         self.jpeg = JpegStream(width) if "dct" in config.streams else None
-        planes = 3 * ("rgb" in config.streams)
-        planes += sum(part.channels for part in (self.srm, self.bayar) if part is not None)
-        self.trunk = build_trunk(planes, config.backbone, config.widths, config.pretrained)
+        self.trunk = build_trunk(
+            self.planes.channels, config.backbone, config.widths, config.pretrained
+        )
         self.levels = nn.ModuleList(nn.Conv2d(inner, width, 1) for inner in self.trunk.widths)
         self.norm = nn.BatchNorm2d(width)
         self._finest = _nearest(self.trunk.reductions, FINE)
@@ -132,15 +131,10 @@ class Localiser(nn.Module):
 
     def encode(self, pixels: Tensor, tables: Tensor) -> Encoded:
         """Local features, which no place further away than some 150 pixels has a part in."""
-        planes = [] if self.srm is None else [self.srm(pixels)]
-        if self.bayar is not None:
-            planes.append(self.bayar(pixels))
-        if "rgb" in self.config.streams:
-            planes.append((pixels - 128) / 64)
-        maps = self.trunk(torch.cat(planes, 1))
+        maps = self.trunk(self.planes(pixels))
         height, width = pixels.shape[2] // CELL, pixels.shape[3] // CELL
         features = sum(
-            _resized(level(one), (height, width))
+            _levelled(level, one, (height, width))
             for level, one in zip(self.levels, maps, strict=True)
         )
         if self.jpeg is not None:
@@ -171,8 +165,7 @@ class Localiser(nn.Module):
 
     def project(self) -> None:
         """Restore what a step of the optimiser may have broken."""
-        if self.bayar is not None:
-            self.bayar.project()
+        self.planes.project()
 
     def exported(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Architecture and weights, from which it is built without other files."""
@@ -219,9 +212,16 @@ def _nearest(reductions: tuple[int, ...], wanted: int) -> int:
     return min(range(len(reductions)), key=lambda number: abs(reductions[number] - wanted))
 
 
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if maps.shape[2:] == size:
-        return maps
+def _levelled(level: nn.Module, maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """A map through its 1x1 convolution to a size; the convolution where there is less to do."""
     if maps.shape[2] > size[0]:
-        return F.adaptive_avg_pool2d(maps, size)
-    return F.interpolate(maps, size=size, mode="bilinear")
+        return level(_resized(maps, size))
+    return _resized(level(maps), size)
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if maps.shape[2] > size[0]:
+        return F.avg_pool2d(maps, maps.shape[2] // size[0])
+    if maps.shape[2] < size[0]:
+        return F.interpolate(maps, size=size, mode="bilinear")
+    return maps

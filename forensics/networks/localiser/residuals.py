@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 LUMA = (0.299, 0.587, 0.114)
-_CLIP = 4.0  # of residuals, in grey levels
+_BAYAR = 4
 
 
 def luma(pixels: Tensor) -> Tensor:
@@ -46,44 +48,59 @@ def srm_kernels() -> Tensor:
     return torch.stack(kernels).unsqueeze(1)
 
 
-class Srm(nn.Module):
-    """Truncated residuals of the luma by fixed filters: (B, 3, H, W) → (B, 8, H, W) in [-2, 2]."""
+class Planes(nn.Module):
+    """What a trunk sees: (B, 3, H, W) in [0, 255] → (B, channels, H, W) in [-2, 2].
 
-    channels = 8
+    All planes come out of one 5x5 convolution, which costs less than one for each kind:
 
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("kernels", srm_kernels(), persistent=False)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        grey = F.pad(luma(pixels), (2, 2, 2, 2), mode="replicate")
-        return F.conv2d(grey, self.kernels).clamp(-_CLIP, _CLIP) / 2  # pyright: ignore
-
-
-class Bayar(nn.Module):
-    """A learned prediction error: (B, 3, H, W) in [0, 255] → (B, channels, H, W) in [-2, 2].
-
-    The centre of each kernel is -1 and its other weights sum to 1 (Bayar and Stamm, "A Deep
-    Learning Approach to Universal Image Manipulation Detection Using a New Convolutional Layer",
-    IH&MMSec 2016). `project` restores that after a step of the optimiser, by the
-    shortest way; averages of such weights keep it.
+    - `rgb`: the colours themselves;
+    - `srm`: residuals of the luma by fixed filters, in half grey levels, truncated at 4;
+    - `bayar`: residuals by four learned filters of the colours, truncated likewise. The centre of
+      each kernel is -1 and its other weights sum to 1 (Bayar and Stamm, "A Deep Learning Approach
+      to Universal Image Manipulation Detection Using a New Convolutional Layer", IH&MMSec 2016).
+      `project` restores that after a step of the optimiser, by the shortest way; averages of such
+      weights keep it.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, streams: Collection[str]):
         super().__init__()
-        self.channels = channels
-        self.weight = nn.Parameter(torch.randn(channels, 3, 5, 5) * 0.1)
-        self.project()
+        fixed = []
+        if "rgb" in streams:
+            fixed.append(_identity())
+        if "srm" in streams:
+            fixed.append(srm_kernels() * torch.tensor(LUMA).view(1, 3, 1, 1) / 2)
+        kernels = torch.cat(fixed) if fixed else torch.zeros(0, 3, 5, 5)
+        self.register_buffer("fixed", kernels, persistent=False)
+        offset = torch.zeros(len(kernels) + _BAYAR * ("bayar" in streams))
+        offset[: 3 * ("rgb" in streams)] = -2.0
+        self.register_buffer("offset", offset, persistent=False)
+        self.bayar = None
+        if "bayar" in streams:
+            self.bayar = nn.Parameter(torch.randn(_BAYAR, 3, 5, 5) * 0.1)
+            self.project()
+        self.channels = len(offset)
 
     @torch.no_grad()
     def project(self) -> None:
-        """Move the weights onto the constraint."""
-        flat = self.weight.view(self.channels, 3, 25)
+        """Move the learned weights onto their constraint."""
+        if self.bayar is None:
+            return
+        flat = self.bayar.view(_BAYAR, 3, 25)
         flat[..., 12] = 0
-        excess = (flat.sum(-1, keepdim=True) - 1) / 24
-        flat -= excess
+        flat -= (flat.sum(-1, keepdim=True) - 1) / 24
         flat[..., 12] = -1
 
     def forward(self, pixels: Tensor) -> Tensor:
+        kernels: Tensor = self.fixed  # pyright: ignore
+        if self.bayar is not None:
+            kernels = torch.cat([kernels, self.bayar / 6])
         padded = F.pad(pixels, (2, 2, 2, 2), mode="replicate")
-        return F.conv2d(padded, self.weight / 3).clamp(-_CLIP, _CLIP) / 2
+        return F.conv2d(padded, kernels, self.offset).clamp_(-2, 2)  # pyright: ignore
+
+
+def _identity() -> Tensor:
+    """Colours over 64, as kernels (3, 3, 5, 5)."""
+    kernels = torch.zeros(3, 3, 5, 5)
+    for channel in range(3):
+        kernels[channel, channel, 2, 2] = 1 / 64
+    return kernels

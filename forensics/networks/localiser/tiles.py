@@ -21,7 +21,7 @@ from forensics.networks.localiser.network import (
     Pooled,
 )
 
-TILE, OVERLAP = 1024, 96
+TILE, OVERLAP = 1280, 96
 KEPT = 12
 """Encoded tiles held in memory. A picture of more is compared with so many of its tiles, evenly
 spread, instead of all; every tile is encoded once in either case."""
@@ -68,7 +68,7 @@ def localise(
     Args:
         pixels: uint8 (H, W, 3) RGB as stored.
         table: (8, 8), the luma quantisation table in natural order; None when there is none.
-        tile: side, and overlap of neighbours, in pixels, both multiples of 32.
+        tile: largest side, and overlap of neighbours, in pixels, both multiples of 32.
     """
     height, width = (-(-side // GRID) * GRID for side in pixels.shape[:2])
     spans = [
@@ -112,11 +112,13 @@ def localise(
     )
 
 
-def _spans(side: int, tile: int, overlap: int) -> Iterator[_Span]:
-    """Tiles along an axis: as few as will do, the last one flush with the end."""
-    if side <= tile:
+def _spans(side: int, largest: int, overlap: int) -> Iterator[_Span]:
+    """Tiles along an axis: as few as will do, of one size, the last one flush with the end."""
+    if side <= largest:
         yield _Span(0, side, 0, side)
         return
+    count = -(-(side - overlap) // (largest - overlap))
+    tile = -(-(side + (count - 1) * overlap) // (count * GRID)) * GRID
     starts = [*range(0, side - tile, tile - overlap), side - tile]
     middles = [(a + tile + b) // 2 // CELL * CELL for a, b in pairwise(starts)]
     for start, begin, end in zip(starts, [0, *middles], [*middles, side], strict=True):
