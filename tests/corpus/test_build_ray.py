@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers.builds import anyone, build, check_killed, command, digests
+from helpers.frames import write_frames
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'forensics[ray]'")
 
@@ -69,3 +70,11 @@ def test_twenty_kills_of_a_ray_build(tmp_path, make_source, make_recipe, cluster
     source, recipe = make_source(240, 12, seconds=1.3), make_recipe("[t-slow, lpc]", shard=1)
     more = ("--runner", "ray", "--workers", "2")
     check_killed(tmp_path, recipe, source, cluster, *more, victim=anyone)
+
+
+def test_ray_builds_images_too(tmp_path, make_image_recipe, cluster):
+    source = write_frames(tmp_path / "frames", cameras=2, each=2)
+    recipe = make_image_recipe("[e-plain, copy-move]", shard=1)
+    build(recipe, source, tmp_path / "local", cluster)
+    build(recipe, source, tmp_path / "ray", cluster, "--runner", "ray", "--workers", "2")
+    assert digests(tmp_path / "ray") == digests(tmp_path / "local")

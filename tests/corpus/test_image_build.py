@@ -136,6 +136,8 @@ def test_bad_editors_cost_their_own_items_only(tmp_path, make_image_recipe, envi
     recipe = make_image_recipe(f"[e-plain, {', '.join(REASONS)}]", timeout_s=5)
     result = build(recipe, source, out, environment, "--max-failed", "0.1", code=3)
     assert (result["items"], result["failed"], result["rejected"]) == (16, 12, 7)
+    again = build(recipe, source, out, environment, "--max-failed", "0.2")
+    assert again["shards_built"] == 0
     listed = {
         failure["system"]: failure["reason"]
         for path in (out / "shards").glob("*.json")
@@ -145,8 +147,6 @@ def test_bad_editors_cost_their_own_items_only(tmp_path, make_image_recipe, envi
     build(make_image_recipe("[e-plain]"), source, tmp_path / "plain", environment)
     kept = {item.key: item.media for item in items(out)}
     assert all(kept[item.key] == item.media for item in items(tmp_path / "plain"))
-    allowed = build(recipe, source, out, environment, "--max-failed", "0.2")
-    assert allowed["shards_built"] == 0
 
 
 def test_an_editor_cannot_change_what_others_get(tmp_path, make_image_recipe, environment):
@@ -238,7 +238,7 @@ def test_frames_of_videos(tmp_path, make_image_recipe, environment):
                 picture = av.VideoFrame.from_ndarray(frame(camera, number), format="rgb24")
                 container.mux(stream.encode(picture))
             container.mux(stream.encode())
-    more = "frames: {per_video: 4}"
+    more = "frames: {per_video: 4, dedupe: false}"
     result = build(make_image_recipe("[e-plain]", more), place, tmp_path / "c", environment)
     assert (result["items"], result["failed"]) == (16, 0)
     found = items(tmp_path / "c")
