@@ -66,13 +66,14 @@ class Window:
 
         Pipelines sample the mask once per latent position, so a thin one would be lost.
         """
-        from PIL import Image
-
-        part = Image.fromarray(cut(mask, self.box).astype(np.float32))
-        touched = np.asarray(part.resize(self.size, Image.Resampling.BOX)) > 1e-6
-        height, width = touched.shape
-        cells = touched.reshape(height // cell, cell, width // cell, cell).any(axis=(1, 3))
-        return cells.repeat(cell, axis=0).repeat(cell, axis=1)
+        part = cut(mask, self.box).astype(np.float32)
+        width, height = self.size
+        down, across = (
+            _overlaps(cells // cell, side)
+            for cells, side in ((height, part.shape[0]), (width, part.shape[1]))
+        )
+        touched = down @ part @ across.T > 0
+        return touched.repeat(cell, axis=0).repeat(cell, axis=1)
 
     def back(self, made: np.ndarray, frame: np.ndarray) -> np.ndarray:
         """What the model returned, uint8 of any size → a copy of the frame with it in the window.
@@ -100,6 +101,14 @@ def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if size == (pixels.shape[1], pixels.shape[0]):
         return pixels
     return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _overlaps(cells: int, side: int) -> np.ndarray:
+    """float32 (cells, side): 1 where a cell and a pixel share a part of the same stretch."""
+    edges = np.arange(cells + 1) * side / cells
+    pixels = np.arange(side)
+    shared = (edges[:-1, None] < pixels + 1) & (edges[1:, None] > pixels)
+    return shared.astype(np.float32)
 
 
 def _working(box: Box, grid: Grid, size: int | None) -> tuple[int, int]:

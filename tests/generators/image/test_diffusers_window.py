@@ -46,9 +46,17 @@ def test_the_models_mask_covers_the_mask_in_whole_cells(mask, context):
     assert np.array_equal(cells.any(axis=(1, 3)), cells.all(axis=(1, 3)))
     left, top, right, bottom = window.box
     rows, columns = np.nonzero(mask[top:bottom, left:right])
-    down = ((rows + 0.5) * height / (bottom - top)).astype(int)
-    across = ((columns + 0.5) * width / (right - left)).astype(int)
-    assert seen[down, across].all()
+    for within in (0.001, 0.5, 0.999):  # of a pixel: all of it lies in the model's mask
+        down = ((rows + within) * height / (bottom - top)).astype(int)
+        across = ((columns + within) * width / (right - left)).astype(int)
+        assert seen[down, across].all()
+
+
+def test_what_is_far_from_the_mask_is_not_painted():
+    mask = np.zeros((128, 128), bool)
+    mask[60, 60] = True
+    seen = Window.whole(mask, GRID, 128).mask(mask, GRID.cell)
+    assert seen.sum() == 16 * 16 and seen[60, 60]
 
 
 def test_a_thin_mask_gets_a_window_no_thinner_than_a_quarter():
