@@ -36,8 +36,9 @@ types: setup
 	$(BIN)/pyright
 
 # SPEECH=/path/to/recordings (folder or CSV) is the bona fide speech; without it: TTS only.
+# FRAMES=/path/to/frames (a subfolder a camera) are the pristine frames; without: rendered streets.
 demo: setup
-	$(BIN)/forensics demo --out $(DEMO_OUT) $(if $(SPEECH),--speech '$(SPEECH)')
+	$(BIN)/forensics demo --out $(DEMO_OUT) $(if $(SPEECH),--speech '$(SPEECH)') $(if $(FRAMES),--frames '$(FRAMES)')
 
 bench: setup
 	$(BIN)/python benchmarks/startup.py

@@ -13,18 +13,29 @@ def demo(
     speech: Annotated[
         Path | None, typer.Option(help="Your recordings: a folder or a CSV. Without: TTS only.")
     ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="Your frames, a subfolder a camera. Without: rendered streets."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Build processes.")] = 2,
 ) -> None:
-    """Build a small corpus, audit it, judge clips of it, and leave a page that shows it all."""
+    """Build small corpora of speech and frames, audit and judge them, leave a page of it all."""
     from collections import Counter
 
     from forensics.demo.run import run_demo
 
-    result = run_demo(out, speech, workers)
+    result = run_demo(out, speech, workers, frames)
     print(f"speech: {result.source_note}")
     print(f"corpus: {result.build.items} items, {result.build.failed} failed, in {out / 'corpus'}")
     print(f"audit:  {result.audit.status}")
     for system in sorted({item.meta.system for item, _ in result.clips}):
         labels = Counter(v.label for item, v in result.clips if item.meta.system == system)
         print(f"detect: {system:12} " + ", ".join(f"{n} {label}" for label, n in labels.items()))
+    pictures = result.images
+    print(f"frames: {pictures.source_note}")
+    print(f"images: {pictures.build.items} items, {pictures.build.failed} not made")
+    print(f"audit:  {pictures.audit.status}")
+    for truth in ("bonafide", "spoof"):
+        labels = Counter(v.label for item, v in pictures.pictures if item.meta.label == truth)
+        print(f"detect: {truth:12} " + ", ".join(f"{n} {label}" for label, n in labels.items()))
     print(f"look:   {out / 'index.html'}")

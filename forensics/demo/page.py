@@ -32,7 +32,11 @@ def write_page(result: DemoResult) -> None:
         }
         for item in result.family
     ]
-    page = environment.from_string(template).render(result=result, copies=copies)
+    page = environment.from_string(template).render(
+        result=result,
+        copies=copies,
+        sheet=_data_url("image/png", result.images.sheet.read_bytes()),
+    )
     (result.folder / "index.html").write_text(page, encoding="utf-8")
 
 

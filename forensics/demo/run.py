@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import random
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forensics.demo.images import ImageDemo, run_images
+from forensics.demo.timing import timed
 from forensics.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,18 +36,22 @@ class DemoResult:
     family: list[Item]
     clips: list[tuple[Item, Verdict]]
     seconds: dict[str, float]
+    images: ImageDemo
 
 
-def run_demo(out: Path, speech: Path | None, workers: int = 2) -> DemoResult:
-    """Build, audit, detect, and leave `index.html`, `audit.html`, `verdicts.html` and the corpus.
+def run_demo(
+    out: Path, speech: Path | None, workers: int = 2, frames: Path | None = None
+) -> DemoResult:
+    """Build, audit, detect, and leave `index.html`, `audit.html`, `verdicts.html` and the corpora.
 
     Args:
         out: folder to work in; an earlier demo of the same source is resumed.
         speech: folder or CSV of recordings; None reads the shipped sentences with TTS only.
         workers: build processes.
+        frames: folder of frames, a subfolder a camera; None renders some.
 
     Raises:
-        UsageError: no recordings in `speech`, or `out` holds something else.
+        UsageError: nothing usable in `speech` or `frames`, or `out` holds something else.
     """
     from forensics.auditing.html import as_html
     from forensics.auditing.run import audit
@@ -63,13 +68,13 @@ def run_demo(out: Path, speech: Path | None, workers: int = 2) -> DemoResult:
     source, note = _choose_speech(out, speech) if speech else _choose_texts(out)
     corpus = out / "corpus"
     seconds: dict[str, float] = {}
-    with _timed(seconds, "build"):
+    with timed(seconds, "build"):
         build = build_dataset("demo", source, corpus, workers=workers)
-    with _timed(seconds, "audit"):
+    with timed(seconds, "audit"):
         audited = audit(corpus)
         storage.publish(out / "audit.html", as_html(audited).encode())
     family, chosen = _choose_clips(corpus)
-    with _timed(seconds, "detect"):
+    with timed(seconds, "detect"):
         paths = [_save_clip(out / "clips", item) for item in chosen]
         verdicts = detect([str(path) for path in paths])
         write_report(verdicts, out / "verdicts.html")
@@ -82,20 +87,10 @@ def run_demo(out: Path, speech: Path | None, workers: int = 2) -> DemoResult:
         family=family,
         clips=list(zip(chosen, verdicts, strict=True)),
         seconds=seconds,
+        images=run_images(out, frames, workers, seconds),
     )
     write_page(result)
     return result
-
-
-class _timed:
-    def __init__(self, seconds: dict[str, float], name: str):
-        self.seconds, self.name = seconds, name
-
-    def __enter__(self) -> None:
-        self.started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.name] = time.perf_counter() - self.started
 
 
 def _choose_speech(out: Path, speech: Path) -> tuple[Path, str]:
