@@ -18,6 +18,7 @@ from forensics.scenes.regions import Box
 from forensics.scenes.scene import Scene
 
 _ATTEMPTS = 12
+_SURFACES = ("ground", "floor", "wall")
 # Of the frame, for boxes: a mask covers three quarters of its box, about, and all of it at most.
 _BOX_AREAS = (AREAS[0] / 0.75, AREAS[1])
 _NOTHING: dict[EditType, str] = {
@@ -68,12 +69,18 @@ class RulePlanner:
         """Something of drawn size on a free spot; None where nothing drawn fits."""
         height, width = scene.pixels.shape[:2]
         for _ in range(_ATTEMPTS):
-            surface = pick(rng, ("ground", "wall"))
+            surface = pick(rng, _SURFACES)
             thing = pick(rng, words()["things"][surface])
             area = log_uniform(rng, _BOX_AREAS) * height * width
             aspect = thing["aspect"] * math.exp(rng.uniform(-0.25, 0.25))
             size = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-            box = scene.spots.find(max(size[0], 1), max(size[1], 1), thing.get("metres"), rng)
+            box = scene.spots.find(
+                max(size[0], 1),
+                max(size[1], 1),
+                rng,
+                metres=thing.get("metres"),
+                rows=tuple(thing.get("rows", (0.0, 1.0))),
+            )
             if box is not None:
                 return self._plan("addition", surface, thing["name"], box, rng)
         return None

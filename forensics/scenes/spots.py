@@ -41,7 +41,12 @@ class FreeSpots:
         self._height_at = perspective(objects)
 
     def find(
-        self, width: int, height: int, metres: float | None, rng: np.random.Generator
+        self,
+        width: int,
+        height: int,
+        rng: np.random.Generator,
+        metres: float | None = None,
+        rows: tuple[float, float] = (0.0, 1.0),
     ) -> Box | None:
         """A free box of that size, every fitting place equally likely.
 
@@ -51,9 +56,10 @@ class FreeSpots:
         Args:
             width: pixels of the frame.
             height: pixels of the frame.
-            metres: how tall a thing on the ground would be, which decides how far down in the
-                frame it stands. None for what hangs on a wall: anywhere.
             rng: draws the place.
+            metres: how tall a thing on the ground would be, which decides how far down in the
+                frame it stands. None for what does not stand.
+            rows: where the middle of the box may lie, from 0, the frame's upper edge, to 1.
 
         Returns:
             None when there is no such place.
@@ -67,6 +73,8 @@ class FreeSpots:
         if metres is not None:
             feet = (np.arange(free.shape[0]) - h // 2 + h) / self._scale
             free &= self._stands(feet, height, metres)[:, None]
+        middle = np.linspace(0.0, 1.0, free.shape[0])
+        free &= ((middle >= rows[0]) & (middle <= rows[1]))[:, None]
         if not free.any():
             return None
         flat = free & (slopes <= max(float(np.quantile(slopes[free], _FLAT_SHARE)), _FLAT))
