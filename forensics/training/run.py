@@ -15,7 +15,7 @@ from forensics.training.config import checked, read_settings
 if TYPE_CHECKING:
     from forensics.training.detector.processes import Processes
 
-TASKS = ("detector", "fusion", "localiser", "vocoder")
+TASKS = ("detector", "fusion", "inpainter", "localiser", "vocoder")
 
 
 def run(
@@ -38,7 +38,8 @@ def run(
         config: a shipped config by name, or a YAML file.
         out: folder for all that is written.
         shards: corpus that a detector or a localiser is trained on.
-        source: recordings that a vocoder is trained on; `where` chooses rows of a CSV.
+        source: recordings that a vocoder is trained on, or frames that an inpainter is; `where`
+            chooses rows of a CSV.
         changes: `path.to.field=VALUE` each, over the config's.
         seeds: over the config's.
         device: "cpu", "cuda", …; None takes CUDA where there is some.
@@ -48,7 +49,8 @@ def run(
         command: how to get this again, for the record.
 
     Returns:
-        A detector's or a localiser's report, or a vocoder's card; its `str` is for people.
+        A detector's or a localiser's report, or a vocoder's or an inpainter's card; its `str` is
+        for people.
 
     Raises:
         UsageError: the config is wrong, or something that its task needs is not named.
@@ -74,6 +76,8 @@ def run(
                 "name it with --shards, and leave out --source, --where and --seeds",
             )
         return _fusion(settings, config, out, shards, device, workers, command)
+    if task == "inpainter":
+        return _inpainter(settings, config, out, shards, source, where, seeds, device)
     if task == "vocoder":
         return _vocoder(settings, config, out, shards, source, where, seeds, device)
     raise UsageError(
@@ -193,4 +197,32 @@ def _vocoder(
     if seeds:
         settings["seed"] = seeds[0]
     config = checked(VocoderConfig, settings, name)
+    return train(config, source, out, dict(where) if where else None, checked_device(device))
+
+
+def _inpainter(
+    settings: dict[str, Any],
+    name: str,
+    out: Path,
+    shards: str | None,
+    source: str | None,
+    where: Mapping[str, str] | None,
+    seeds: Sequence[int],
+    device: str | None,
+) -> BaseModel:
+    from forensics.training.detector.processes import checked_device
+    from forensics.training.inpainter.config import InpainterConfig
+    from forensics.training.inpainter.train import train
+
+    if source is None or shards is not None:
+        raise UsageError(
+            "an inpainter is trained on frames", "name them with --source, and leave out --shards"
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("an inpainter is trained by one process", "call it without torchrun")
+    if len(seeds) > 1:
+        raise UsageError("an inpainter is trained with one seed", "name one")
+    if seeds:
+        settings["seed"] = seeds[0]
+    config = checked(InpainterConfig, settings, name)
     return train(config, source, out, dict(where) if where else None, checked_device(device))

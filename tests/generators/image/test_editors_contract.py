@@ -55,8 +55,15 @@ def _taef2(materials: Materials) -> dict[str, Any]:
     return {"weights": tiny_autoencoders.taef2(materials.folder / "taef2")}
 
 
+def _inpainter(materials: Materials) -> dict[str, Any]:
+    from helpers import tiny_inpainter
+
+    return {"weights": tiny_inpainter.build(materials.folder / "inpainter"), "steps": (2, 2)}
+
+
 READY_PARAMS: dict[str, Callable[[Materials], dict[str, Any]]] = {
     "latent": _taef2,
+    "own-inpainter": _inpainter,
     "regenerate": _taef2,
     "diffusers-inpaint": _tiny_pipeline("sd"),
     "diffusers-instruct": _tiny_pipeline("pix2pix"),
