@@ -25,12 +25,12 @@ MAX_PIXELS = 420_000
 RINGS = ((0.0, 1.2), (3.0, 1.2), (6.0, 1.6))
 ORDERS = 3
 EDGE = 10
-TABLES = 10
+TABLES = 8
 TABLE_SHARE = 0.25
 TABLE_AXES = 5
 TABLE_CELL = 0.5  # in deviations of a feature axis
 RANKS = (1, 2)
-SWEEPS = (8, 4, 2, 1, 8, 4, 2, 1, 1)
+SWEEPS = (8, 4, 2, 1, 4, 2, 1)
 LEAST_SHIFT = 24
 FIT_RADIUS = 6
 LINEAR_WITHIN = 1.0  # pixels, root mean square off the local affine fit of the offsets
@@ -136,16 +136,18 @@ class _Field:
         self.flat = np.ascontiguousarray(described.reshape(-1, described.shape[-1]))
         self.allowed = textured.ravel()
         self.places = np.flatnonzero(self.allowed)
+        position = np.divmod(np.arange(self.allowed.size, dtype=np.int32), np.int32(self.width))
+        self.position = np.stack(position, axis=1)
         self.target = np.full(self.allowed.size, -1, np.int64)
         self.cost = np.full(self.allowed.size, np.inf, np.float32)
 
     def offer(self, places: np.ndarray, targets: np.ndarray) -> None:
         """Take a target where it is allowed, far enough away, and better."""
-        rows, columns = np.divmod(places, self.width)
-        to_rows, to_columns = np.divmod(targets, self.width)
-        far = (to_rows - rows) ** 2 + (to_columns - columns) ** 2 >= LEAST_SHIFT**2
-        good = far & self.allowed[targets]
-        places, targets = places[good], targets[good]
+        new = (targets != self.target[places]) & self.allowed[targets]
+        places, targets = places[new], targets[new]
+        off = self.position[targets] - self.position[places]
+        far = np.einsum("nk,nk->n", off, off) >= LEAST_SHIFT**2
+        places, targets = places[far], targets[far]
         difference = self.flat[places] - self.flat[targets]
         cost = np.einsum("nd,nd->n", difference, difference)
         better = cost < self.cost[places]

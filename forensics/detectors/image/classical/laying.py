@@ -20,10 +20,15 @@ ALIKE = 0.9
 FLAT_WITHIN = 2.0  # grey levels
 TEXTURE = 6.0  # variance in a patch from which correlation means something
 MIN_AREA = 150
+ALIGN_STEPS = 30
+ALIGN_REACH = 8.0  # pixels
 MOVED = 2
 # What counts as a copy: the evidence below, and each of its two parts.
-EVIDENCE = 4.0
+EVIDENCE = 3.0
 DETAIL = 0.4
+SMOOTHEST = 0.3  # share of a region's pixels, by slope
+EDGES_WORTH = 0.6
+LEAST_NOISE = 0.15  # mean square of grey levels
 EXACTNESS = 1.0
 UNVERIFIED_HEAT = 0.3
 SIGNS = (-1, 0, 1)
@@ -36,7 +41,7 @@ class Copy:
     Attributes:
         matrix: float64 (2, 3), from a pixel (x, y) to its copy.
         area: textured pixels that agree.
-        detail: correlation of the finest detail over them, -1 to 1.
+        detail: correlation of the finest detail over the region, -1 to 1.
         exactness: natural log of the error after moving by two pixels over the error in place.
         mask: bool (H, W), both regions.
     """
@@ -101,7 +106,8 @@ def maps_of(
 def verified(
     grey: np.ndarray, matrix: np.ndarray, points: np.ndarray, least_shift: float
 ) -> Copy | None:
-    """The region around `points` where the picture is alike under the map; None if too small.
+    """The region around `points` where the picture is alike under the map, which is first brought
+    to a fraction of a pixel; None if the region is too small.
 
     Args:
         grey: uint8 (H, W).
@@ -111,7 +117,37 @@ def verified(
     import cv2
 
     plane = grey.astype(np.float32)
-    height, width = grey.shape
+    rough, _ = _agreement(plane, matrix, points, least_shift)
+    if rough.sum() < MIN_AREA:
+        return None
+    matrix = _aligned(plane, matrix, rough)
+    region, core = _agreement(plane, matrix, points, least_shift)
+    area = int(core.sum())
+    if area < MIN_AREA:
+        return None
+    laid = _laid(plane, matrix)
+    # A patch that reaches over the region's rim does not correlate: the rim is put back.
+    patch = np.ones((PATCH, PATCH), np.uint8)
+    closed = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, patch)
+    closed = cv2.dilate(closed, patch)
+    twin = cv2.warpAffine(closed, matrix, grey.shape[::-1], flags=cv2.INTER_NEAREST)
+    return Copy(
+        matrix=matrix,
+        area=area,
+        detail=_detail(plane, laid, region),
+        exactness=_exactness(plane, laid, matrix, core),
+        mask=without_specks(np.maximum(closed, twin) > 0, MIN_AREA),
+    )
+
+
+def _agreement(
+    plane: np.ndarray, matrix: np.ndarray, points: np.ndarray, least_shift: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """bool (H, W): the parts by the points where the picture is alike, and of those the pixels
+    whose texture says so."""
+    import cv2
+
+    height, width = plane.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     to_x = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2]
     to_y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
@@ -122,23 +158,39 @@ def verified(
     flat = ~textured & (np.abs(box_mean(plane - laid, PATCH)) < FLAT_WITHIN)
     agreeing = (inside & ((textured & (alike > ALIKE)) | flat)).astype(np.uint8)
     opened = cv2.morphologyEx(agreeing, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
-    region = _around(opened, points)
-    core = region & textured & (alike > ALIKE)
-    area = int(core.sum())
-    if area < MIN_AREA:
-        return None
-    # A patch that reaches over the region's rim does not correlate: the rim is put back.
-    patch = np.ones((PATCH, PATCH), np.uint8)
-    closed = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_CLOSE, patch)
-    closed = cv2.dilate(closed, patch)
-    twin = cv2.warpAffine(closed, matrix, (width, height), flags=cv2.INTER_NEAREST)
-    return Copy(
-        matrix=matrix,
-        area=area,
-        detail=_detail(plane, laid, core),
-        exactness=_exactness(plane, laid, matrix, core),
-        mask=without_specks(np.maximum(closed, twin) > 0, MIN_AREA),
+    core = _around(opened, points) & textured & (alike > ALIKE)
+    # Flat parts look alike anywhere; they belong to a region only next to its texture.
+    near = cv2.dilate(core.astype(np.uint8), np.ones((2 * PATCH - 1, 2 * PATCH - 1), np.uint8))
+    return opened & (near > 0), core
+
+
+def _aligned(plane: np.ndarray, matrix: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """The map that correlates best over the region (ECC: Evangelidis & Psarakis, IEEE TPAMI
+    30(10), 2008); the same map where that does not converge or runs away."""
+    import cv2
+
+    x, y, width, height = cv2.boundingRect(region.astype(np.uint8))
+    local = matrix.astype(np.float32)
+    local[:, 2] += local[:, :2] @ np.array([x, y], np.float32)
+    piece = plane[y : y + height, x : x + width]
+    # The mask is for the picture that is warped: the region's image.
+    where = cv2.warpAffine(
+        region.astype(np.uint8), matrix, plane.shape[::-1], flags=cv2.INTER_NEAREST
     )
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ALIGN_STEPS, 1e-5)
+    try:
+        _, found = cv2.findTransformECC(
+            piece, plane, local.copy(), cv2.MOTION_AFFINE, stop, where, 3
+        )
+    except cv2.error:
+        return matrix
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
+    moved = np.abs(corners @ (found - local).T).max()
+    if not np.isfinite(moved) or moved > ALIGN_REACH:
+        return matrix
+    better = found.astype(np.float64)
+    better[:, 2] -= better[:, :2] @ np.array([x, y])
+    return better
 
 
 def _laid(plane: np.ndarray, matrix: np.ndarray, right: int = 0, down: int = 0) -> np.ndarray:
@@ -161,14 +213,22 @@ def correlation(one: np.ndarray, two: np.ndarray, side: int) -> tuple[np.ndarray
     return both / np.sqrt(np.maximum(power_one * power_two, 1e-3)), textured
 
 
-def _detail(one: np.ndarray, two: np.ndarray, where: np.ndarray) -> float:
-    """Correlation of what a 3 x 3 median takes away, with edges held back so that a few strong
-    ones do not decide."""
+def _detail(one: np.ndarray, two: np.ndarray, region: np.ndarray) -> float:
+    """Correlation of what a 3 x 3 median takes away, over the smoothest pixels of the region: what
+    is left there is noise, and edges, which repeating things share, do not count. Where
+    compression left no noise, over all of the region, which is worth less."""
     import cv2
 
-    fine_one, fine_two = (np.clip((p - cv2.medianBlur(p, 3))[where], -6, 6) for p in (one, two))
-    power = float(np.sqrt((fine_one**2).mean() * (fine_two**2).mean()))
-    return float((fine_one * fine_two).mean()) / power if power > 1e-3 else 0.0
+    soft = cv2.GaussianBlur(one, (0, 0), 1.5)
+    slope = np.hypot(cv2.Sobel(soft, -1, 1, 0), cv2.Sobel(soft, -1, 0, 1))
+    fine = [np.clip(p - cv2.medianBlur(p, 3), -6, 6) for p in (one, two)]
+    smooth = region & (slope <= np.quantile(slope[region], SMOOTHEST))
+    for pixels, worth in ((smooth, 1.0), (region, EDGES_WORTH)):
+        first, second = (p[pixels] for p in fine)
+        power = float(np.sqrt((first**2).mean() * (second**2).mean()))
+        if power > LEAST_NOISE:
+            return worth * float((first * second).mean()) / power
+    return 0.0
 
 
 def _exactness(plane: np.ndarray, laid: np.ndarray, matrix: np.ndarray, core: np.ndarray) -> float:
@@ -196,6 +256,6 @@ def _around(agreeing: np.ndarray, points: np.ndarray) -> np.ndarray:
     near = cv2.dilate(marks, np.ones((7, 7), np.uint8)) > 0
     count, labels = cv2.connectedComponents(agreeing.astype(np.uint8))
     kept = np.zeros(count, bool)
-    kept[np.unique(labels[near & agreeing])] = True
+    kept[np.unique(labels[near & agreeing]).astype(np.intp)] = True
     kept[0] = False
     return kept[labels.astype(np.intp)]

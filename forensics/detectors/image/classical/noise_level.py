@@ -27,7 +27,7 @@ from forensics.media.image import Picture
 CELL = 16
 ROWS = 512
 MEDIAN_TO_SIGMA = 0.6745
-LEAST_NOISE = 0.15  # grey levels; less is rounding
+LEAST_NOISE = 0.45  # grey levels; rounding alone makes a third
 SILENT_SHARE = 0.7
 FIT_STEPS = 8
 WINDOW = 3

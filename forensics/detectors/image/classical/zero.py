@@ -184,7 +184,7 @@ def log10_tests(shape: tuple[int, ...]) -> float:
 def main_grid(votes: np.ndarray) -> tuple[int | None, float]:
     """The grid of the whole picture, if any, and its log10 number of false alarms.
 
-    Votes of one block are not independent, hence an eighth of both sides' pixels is counted.
+    The 64 votes inside one block are not independent, hence votes and pixels count in blocks.
     """
     counts = np.bincount(votes[votes >= 0], minlength=GRIDS)
     best = int(counts.argmax())
