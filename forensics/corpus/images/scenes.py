@@ -29,6 +29,9 @@ class Scenes:
     """
 
     def __init__(self, plan: ImagePlan, source_root: Path):
+        import cv2
+
+        cv2.setNumThreads(1)  # one core a worker, as the supervisor asks of all other libraries
         recipe = plan.recipe
         self.reader = FrameReader(source_root, recipe.frames)
         self.realism = make_realism(recipe.realism)
