@@ -20,7 +20,8 @@ def train(
         str | None, typer.Option(metavar="CORPUS", help="Corpus that a detector is trained on.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="Recordings that a vocoder is trained on: a folder, a CSV.")
+        str | None,
+        typer.Option(help="Recordings for a vocoder, frames for an inpainter: a folder, a CSV."),
     ] = None,
     where: Annotated[
         list[str] | None, typer.Option(help="Keep CSV rows with COLUMN=VALUE (repeatable).")
@@ -41,7 +42,7 @@ def train(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Train a detector on a corpus, or a vocoder on recordings. Goes on where it stopped."""
+    """Train on a corpus, on recordings or on frames. Goes on where it stopped."""
     # Threads that spin while they wait slow down a busy machine. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from forensics.cli.corpus import where_filters

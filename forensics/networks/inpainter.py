@@ -1,8 +1,9 @@
 """A small diffusion model that fills holes of pictures, and its folder.
 
 A denoising diffusion model (Ho et al. 2020) in pixels, conditioned on the picture without its hole
-and on the mask by further input channels, as latent inpainting models are; it predicts velocities
-(Salimans and Ho 2022) and is sampled with DDIM (Song et al. 2021). Pictures are float32 RGB in
+and on the mask by further input channels, as latent inpainting models are, and sampled with DDIM
+(Song et al. 2021). It predicts the clean picture, as what is to be added to a smooth fill of the
+hole: hardly trained it fills smoothly, and texture comes with training. Pictures are float32 RGB in
 -1..1, masks 1 where the hole is.
 """
 
@@ -41,7 +42,7 @@ class InpainterNetworkConfig(BaseModel):
 
     side: int = Field(default=64, ge=16, le=512)
     patch: Literal[1, 2, 4] = 2
-    channels: tuple[int, ...] = (48, 80, 112)
+    channels: tuple[int, ...] = (32, 64, 96)
     layers: int = Field(default=1, ge=1, le=4)
     attention: bool = True
     timesteps: int = Field(default=1000, ge=10, le=4000)
@@ -73,7 +74,7 @@ class Inpainter(nn.Module):
         if config.attention:
             down[-1], up[0] = "AttnDownBlock2D", "AttnUpBlock2D"
         cell = config.patch**2
-        self.unet = UNet2DModel(
+        self.unet: nn.Module = UNet2DModel(
             sample_size=config.side // config.patch,
             in_channels=7 * cell,  # noisy picture, picture without the hole, mask
             out_channels=3 * cell,
@@ -84,12 +85,37 @@ class Inpainter(nn.Module):
             norm_num_groups=8,
             add_attention=config.attention,
         )
+        nn.init.zeros_(self.unet.conv_out.weight)  # pyright: ignore[reportArgumentType]
+        nn.init.zeros_(self.unet.conv_out.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, noisy: Tensor, picture: Tensor, mask: Tensor, time: Tensor) -> Tensor:
-        """Velocities (B, 3, H, W) at times (B,); `picture` counts outside of the mask alone."""
-        given = torch.cat([noisy, picture * (1 - mask), mask * 2 - 1], dim=1)
+        """Clean pictures (B, 3, H, W) from noisy ones of times (B,); `picture` counts outside of
+        the mask alone."""
+        fill = smooth_fill(picture, mask)
+        given = torch.cat([noisy, fill, mask * 2 - 1], dim=1)
         cells = F.pixel_unshuffle(given, self.config.patch)
-        return F.pixel_shuffle(self.unet(cells, time).sample, self.config.patch)
+        return fill + F.pixel_shuffle(self.unet(cells, time).sample, self.config.patch)
+
+
+def smooth_fill(picture: Tensor, mask: Tensor) -> Tensor:
+    """Holes filled from coarser and coarser averages of what is known around them.
+
+    Args:
+        picture: (B, 3, H, W); what it holds in the hole does not count.
+        mask: (B, 1, H, W), 1 in the hole.
+    """
+    weight = 1 - mask
+    known = picture * weight
+    if min(mask.shape[2:]) < 2 or not bool(mask.any()):
+        return known
+    smaller = [
+        F.avg_pool2d(one, 2, ceil_mode=True, count_include_pad=False) for one in (known, weight)
+    ]
+    full = smaller[1] > 0
+    mean = torch.where(full, smaller[0] / smaller[1].clamp(min=1e-6), 0)
+    coarse = smooth_fill(mean, 1 - full.float())
+    fine = F.interpolate(coarse, mask.shape[2:], mode="bilinear", align_corners=False)
+    return known + mask * fine
 
 
 def scheduler(config: InpainterNetworkConfig) -> Any:
@@ -99,7 +125,7 @@ def scheduler(config: InpainterNetworkConfig) -> Any:
     return DDIMScheduler(
         num_train_timesteps=config.timesteps,
         beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
+        prediction_type="sample",
         timestep_spacing="trailing",
         clip_sample=True,
     )
@@ -129,13 +155,14 @@ def inpainted(
     plan = scheduler(network.config)
     plan.set_timesteps(steps)
     noise = torch.randn(picture.shape, generator=generator).to(picture.device)
-    x = noise
+    x, clean = noise, picture
     for time in plan.timesteps:
         known = plan.add_noise(picture, noise, time[None])
         x = mask * x + (1 - mask) * known
         when = time.expand(len(x)).to(picture.device)
-        x = plan.step(network(x, picture, mask, when), time, x).prev_sample
-    return x.clamp(-1, 1)
+        done = plan.step(network(x, picture, mask, when), time, x)
+        x, clean = done.prev_sample, done.pred_original_sample
+    return clean  # the last step may keep a little noise
 
 
 class InpainterQuality(BaseModel):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers import tiny_inpainter
 from pydantic import ValidationError
 
 from forensics import resources
@@ -20,6 +21,7 @@ from forensics.networks.inpainter import (
     InpainterNetworkConfig,
     inpainted,
     load_inpainter,
+    smooth_fill,
 )
 from forensics.training import checkpoint
 from forensics.training.inpainter.config import HoleConfig, InpainterConfig
@@ -163,9 +165,7 @@ def test_the_loss_falls_on_one_picture(frames):
 
 
 def test_sampling_is_of_one_piece_with_what_is_known():
-    torch.manual_seed(0)
-    config = InpainterNetworkConfig(side=16, channels=(8, 16), timesteps=20)
-    network = Inpainter(config).eval()
+    network = tiny_inpainter.network()
     picture = torch.rand(1, 3, 16, 24) * 2 - 1
     mask = torch.zeros(1, 1, 16, 24)
     mask[..., 4:12, 6:18] = 1
@@ -180,6 +180,19 @@ def test_sampling_is_of_one_piece_with_what_is_known():
     other[..., 4:12, 6:18] = 0.3
     again = inpainted(network, other, mask, 4, torch.Generator().manual_seed(1))
     assert torch.equal(again, made[0])
+
+
+def test_an_untrained_network_fills_smoothly():
+    config = InpainterNetworkConfig(side=16, channels=(8, 16), timesteps=20)
+    level = torch.linspace(-0.5, 0.5, 24).expand(1, 3, 16, 24).contiguous()
+    mask = torch.zeros(1, 1, 16, 24)
+    mask[..., 4:12, 9:14] = 1
+    generator = torch.Generator().manual_seed(0)
+    made = inpainted(Inpainter(config).eval(), level, mask, 3, generator)
+    assert float((made - level).abs().max()) < 0.15
+    assert torch.equal(smooth_fill(level, mask)[..., 0, :], level[..., 0, :])
+    everything = smooth_fill(level, torch.ones_like(mask))
+    assert torch.equal(everything, torch.zeros_like(level))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,15 @@ from forensics.training.inpainter.config import InpainterConfig
 from forensics.training.inpainter.crops import Holed
 from forensics.training.stepping import Stepper
 
+_MOST_WEIGHT = 5.0
 _TIMES = (50, 200, 400, 600, 800, 950)  # thousandths of the diffusion at which looks are taken
 
 
 class InpainterStepper(Stepper):
-    """The loss is the squared error of the velocity, mostly within the hole."""
+    """The loss is the squared error of the clean picture, mostly within the hole.
+
+    It counts more the less noise there is, up to `_MOST_WEIGHT` times: else smooth means win.
+    """
 
     network: Inpainter
 
@@ -58,9 +62,10 @@ class InpainterStepper(Stepper):
         pictures, masks = batch.pictures, batch.masks
         noise = torch.randn(pictures.shape).to(pictures.device)
         noisy = self.plan.add_noise(pictures, noise, times)
-        wanted = self.plan.get_velocity(pictures, noise, times)
-        off = (network(noisy, pictures, masks, times).float() - wanted).square().mean(dim=1)
-        weight = masks[:, 0] + self.config.fit.known * (1 - masks[:, 0])
+        off = (network(noisy, pictures, masks, times).float() - pictures).square().mean(dim=1)
+        kept = self.plan.alphas_cumprod.to(times.device)[times]
+        urgency = (1 / (1 - kept)).clamp(max=_MOST_WEIGHT)[:, None, None]
+        weight = (masks[:, 0] + self.config.fit.known * (1 - masks[:, 0])) * urgency
         return (weight * off).sum() / weight.sum()
 
 
