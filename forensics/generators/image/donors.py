@@ -207,7 +207,7 @@ def best_match(
     covering: bool,
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    """One of the three best centres of a source region.
+    """One of the best centres of a source region: of three, or of a quarter of all.
 
     Args:
         covering: whether the region is to continue the target's surroundings, as what covers an
@@ -225,7 +225,8 @@ def best_match(
         else:
             cost = -_contrast(window, mask, rim)
         costs.append(cost)
-    best = np.argsort(np.array(costs), kind="stable")[:_BEST]
+    among = _BEST if covering else max(_BEST, len(costs) // 4)  # the most glaring is not the aim
+    best = np.argsort(np.array(costs), kind="stable")[:among]
     x, y = centres[best[int(rng.integers(len(best)))]]
     return float(x), float(y)
 
