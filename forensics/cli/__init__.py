@@ -7,7 +7,18 @@ import sys
 
 import typer
 
-from forensics.cli import audit, catalog, corpus, demo, detect, evaluate, export, train, weights
+from forensics.cli import (
+    audit,
+    catalog,
+    corpus,
+    demo,
+    detect,
+    evaluate,
+    export,
+    sheet,
+    train,
+    weights,
+)
 from forensics.cli.console import flush_stdout, print_error
 from forensics.errors import ForensicsError, MachineError
 
@@ -22,6 +33,7 @@ app = typer.Typer(
 app.command("detect")(detect.detect)
 app.command("build-dataset")(corpus.build_dataset)
 app.command("inspect")(corpus.inspect)
+app.command("contact-sheet")(sheet.contact_sheet)
 app.command("verify")(corpus.verify)
 app.command("export")(export.export)
 app.command("audit")(audit.audit)
