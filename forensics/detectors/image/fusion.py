@@ -5,9 +5,10 @@ both, fitted by `forensics train image-fusion` on pictures that no part was trai
 they are worth (Brümmer et al., IEEE TASLP 15(7), 2007, fuse speaker detectors so). What a part
 cannot judge adds nothing, neither for nor against.
 
-The heatmap is that of the learned part, raised to at least 0.75 where a part without weights marks
-something and what it says is worth a nat or more towards manipulation. The mask is the learned
-part's, and those raised places.
+The heatmap is that of the learned part; without one it is the mean of what the others say, kept
+below 0.5, because their maps are not calibrated. It is raised to at least 0.75 where a part without
+weights marks something and what it says is worth a nat or more towards manipulation. The mask is
+the learned part's, and those raised places.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from forensics.errors import CorpusError, UsageError
 from forensics.media.image import Picture
 
 RAISED = 0.75
+FAINT = 0.49  # the most that a mean of maps that nobody calibrated says
 SURE = -1.0  # nats towards manipulation from which a part's mask raises the heatmap
 REACH = 4.0  # spreads from the centre beyond which a figure counts no further
 _LEAST_AREA = 1e-5
@@ -120,8 +122,11 @@ class ImageFusion(ImageDetector):
     def examine(self, picture: Picture) -> Finding:
         said: dict[str, Finding] = {}
         base: Finding | None = None
+        hints = np.zeros(picture.pixels.shape[:2], np.float32)
         for part in self._parts:
             finding = part.examine(picture)
+            if finding.heatmap is not None:
+                hints += finding.heatmap / len(self._parts)
             if part.needs_weights and base is None and finding.score is not None:
                 base = finding
             said[part.name] = replace(finding, heatmap=None)  # a picture's worth of memory each
@@ -136,20 +141,19 @@ class ImageFusion(ImageDetector):
             for place, name in enumerate(said)
             if np.isfinite(found[place, 0])
         }
-        heatmap, mask = self._drawn(picture, base, said, contributions)
+        heatmap, mask = self._drawn(hints, base, said, contributions)
         score = float(self._model.scores(found))
         details = {"contributions": contributions}
         return Finding(score, heatmap=heatmap, mask=mask, details=details, parts=said)
 
     def _drawn(
         self,
-        picture: Picture,
+        hints: np.ndarray,
         base: Finding | None,
         said: Mapping[str, Finding],
         contributions: Mapping[str, float],
     ) -> tuple[np.ndarray, np.ndarray]:
-        size = picture.pixels.shape[:2]
-        heatmap, mask = np.zeros(size, np.float32), np.zeros(size, bool)
+        heatmap, mask = FAINT * hints, np.zeros(hints.shape, bool)
         if base is not None and base.heatmap is not None:
             heatmap = base.heatmap.copy()
         if base is not None and base.mask is not None:
