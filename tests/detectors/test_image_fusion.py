@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ from helpers.red_detector import CALIBRATION, THRESHOLD, Red, scene
 
 from forensics.detectors.bundle import Bundle, BundleCard
 from forensics.detectors.image.base import IMAGE_DETECTORS, Finding, ImageDetector
-from forensics.detectors.image.fusion import REACH, FusionModel, ImageFusion, figures
+from forensics.detectors.image.fusion import (
+    FAINT,
+    RAISED,
+    REACH,
+    FusionModel,
+    ImageFusion,
+    figures,
+)
 from forensics.errors import CorpusError, MissingRequirement, UsageError
 from forensics.media.image import Picture
 from forensics.verdict.detect import detect, load_detector
@@ -146,6 +154,26 @@ def test_the_map_is_raised_where_sure_parts_mark_and_nowhere_else(folder):
     faint = ImageFusion.from_folder(folder).examine(Picture(scene(red=(40, 20, 44, 22))))
     assert faint.details["contributions"]["red"] > -1
     assert faint.heatmap is not None and faint.heatmap.max() == 0 and not faint.mask.any()
+
+
+def test_without_a_learned_part_the_map_hints_below_one_half():
+    picture = Picture(scene(red=BOX))
+    said = Red(calibrated=False).examine(picture)
+    for weight in (0.0, 50.0):  # worth nothing; worth an alarm
+        model = FusionModel(
+            centre=np.array([[1e3, 0.0], [0.0, 0.0]]),
+            spread=np.ones((2, 2)),
+            weight=np.array([[weight, 0.0], [0.0, 0.0]]),
+            bias=np.zeros(1),
+        )
+        parts = (Red(calibrated=False), Wide())
+        found = ImageFusion(Bundle(Path(), card()), model, parts).examine(picture)
+        assert said.heatmap is not None and said.mask is not None and found.heatmap is not None
+        highest = RAISED if weight else FAINT * said.heatmap.max() / 2
+        assert found.heatmap.max() == pytest.approx(highest)
+        outside = ~said.mask
+        assert np.allclose(found.heatmap[outside], FAINT * said.heatmap[outside] / 2)
+        assert (found.mask.any()) == (weight > 0)
 
 
 def test_figures_of_a_finding():
