@@ -177,7 +177,7 @@ def _matching(
     family: str, source: Path, candidates: list[_Candidate]
 ) -> tuple[_Candidate, nn.Module]:
     """The candidate whose network has every key and shape of the checkpoint, and no other."""
-    differences: list[list[str]] = []
+    mismatches: list[list[str]] = []
     for candidate in candidates:
         network = candidate.detector.network(candidate.architecture)
         found = {name: tuple(tensor.shape) for name, tensor in candidate.tensors.items()}
@@ -186,8 +186,8 @@ def _matching(
         )
         if not wrong:
             return candidate, network
-        differences.append([f"nearest is {candidate.detector.name}", *wrong])
-    nearest, *wrong = min(differences, key=len)
+        mismatches.append([f"nearest is {candidate.detector.name}", *wrong])
+    nearest, *wrong = min(mismatches, key=len)
     more = f", and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
     raise UsageError(
         f"{source} is no {family} checkpoint ({nearest}): {'; '.join(wrong[:LISTED])}{more}",
