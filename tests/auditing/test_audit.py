@@ -329,6 +329,6 @@ def test_limits_can_be_set_by_family():
         audit(items, limits={f.name: None for f in SPEECH.families})
 
 
-def test_images_have_no_trivial_features_yet():
-    with pytest.raises(UsageError, match="no trivial features for image"):
-        audit([make_item(0, b"x", False, modality="image")])
+def test_videos_have_no_trivial_features_yet():
+    with pytest.raises(UsageError, match="no trivial features for video"):
+        audit([make_item(0, b"x", False, modality="video")])
