@@ -138,6 +138,7 @@ def inpainted(
     mask: Tensor,
     steps: int,
     generator: torch.Generator | None = None,
+    strength: float = 1.0,
 ) -> Tensor:
     """Fill holes by `steps` steps of DDIM.
 
@@ -147,6 +148,8 @@ def inpainted(
         picture: (B, 3, H, W), sides multiples of `config.multiple`.
         mask: (B, 1, H, W).
         generator: on the CPU, for the same draws on every device; None draws from torch's own.
+        strength: share of the diffusion that is undone, from the smooth fill under that much noise;
+            below 1 fewer than `steps` steps are taken, and less is invented.
 
     Returns:
         (B, 3, H, W) in -1..1, as the network made it: outside of the mask nearly `picture`, and of
@@ -155,8 +158,10 @@ def inpainted(
     plan = scheduler(network.config)
     plan.set_timesteps(steps)
     noise = torch.randn(picture.shape, generator=generator).to(picture.device)
-    x, clean = noise, picture
-    for time in plan.timesteps:
+    first = min(round((1 - strength) * steps), steps - 1)
+    clean = smooth_fill(picture, mask)
+    x = noise if first == 0 else plan.add_noise(clean, noise, plan.timesteps[first][None])
+    for time in plan.timesteps[first:]:
         known = plan.add_noise(picture, noise, time[None])
         x = mask * x + (1 - mask) * known
         when = time.expand(len(x)).to(picture.device)

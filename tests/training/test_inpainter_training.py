@@ -182,6 +182,16 @@ def test_sampling_is_of_one_piece_with_what_is_known():
     assert torch.equal(again, made[0])
 
 
+@pytest.mark.parametrize(("strength", "calls"), [(1.0, 10), (0.2, 2), (0.01, 1)])
+def test_strength_is_the_share_of_steps_that_are_taken(strength, calls):
+    network = tiny_inpainter.network()
+    taken = []
+    network.register_forward_hook(lambda *_: taken.append(1))
+    picture, mask = torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+    inpainted(network, picture, mask, 10, torch.Generator().manual_seed(1), strength)
+    assert len(taken) == calls
+
+
 def test_an_untrained_network_fills_smoothly():
     config = InpainterNetworkConfig(side=16, channels=(8, 16), timesteps=20)
     level = torch.linspace(-0.5, 0.5, 24).expand(1, 3, 16, 24).contiguous()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -42,6 +43,7 @@ class OwnInpainterParams(GeneratorParams):
         device: a torch device; pixels differ in their last bits between devices.
         threads: CPU threads.
         steps: of DDIM, rounded.
+        strength: share of the diffusion; what is below 1 starts from a smooth fill under noise.
         context: what the network sees around the mask on each side, as a share of the mask's longer
             side.
         longest: pixels; where the window is longer, it is reduced to this for the network.
@@ -56,12 +58,20 @@ class OwnInpainterParams(GeneratorParams):
     device: str = "cpu"
     threads: int = Field(default=1, ge=1)
     steps: Annotated[Range, within(1, 1000)] = (12, 25)
+    strength: Annotated[Range, within(0.1, 1)] = (0.4, 1.0)
     context: Annotated[Range, within(0.1, 4)] = (0.5, 1.0)
-    longest: int = Field(default=128, ge=32, le=1024)
+    longest: int = Field(default=96, ge=32, le=1024)
     seam: Literal["gradients", "plain", "drawn"] = "drawn"
     noise: float = Field(default=0.5, ge=0, le=1)
     grow: Annotated[Range, within(0, 32)] = (1, 4)
     feather: Annotated[Range, within(0, 32)] = (1, 4)
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    steps: int
+    strength: float
+    seed: int
 
 
 @register_editor
@@ -69,8 +79,8 @@ class OwnInpainter(ImageEditor):
     """A window around the mask is reduced to the network's size, its hole sampled, enlarged again
     and pasted back. The network knows no words: it continues what is around.
 
-    Details: `steps`, `window` (box), `reduced` (its longer side at the network), `seam`, `noise`
-    (standard deviation of what was added), `grow`, `feather`.
+    Details: `steps`, `strength`, `window` (box), `reduced` (its longer side at the network),
+    `seam`, `noise` (standard deviation of what was added), `grow`, `feather`.
     """
 
     name = "own-inpainter"
@@ -106,7 +116,10 @@ class OwnInpainter(ImageEditor):
         large_enough(self, request.mask)
         rng = np.random.default_rng(request.seed)
         params = self.params
-        steps, share = round(uniform(rng, params.steps)), uniform(rng, params.context)
+        sampling = _Sampling(
+            round(uniform(rng, params.steps)), uniform(rng, params.strength), request.seed
+        )
+        share = uniform(rng, params.context)
         grow, feather = round(uniform(rng, params.grow)), uniform(rng, params.feather)
         gradients, noisy = bool(rng.random() < 0.5), bool(rng.random() < params.noise)
         if params.seam != "drawn":
@@ -121,7 +134,7 @@ class OwnInpainter(ImageEditor):
         if hole.all():
             raise CannotEdit(f"{self.name}: nothing is around the mask", "choose a smaller region")
         with seeded(request.seed, params.device, params.threads):
-            made, side = self._sampled(before, hole, steps, gradients, request.seed)
+            made, side = self._sampled(before, hole, sampling, gradients)
         added = 0.0
         if noisy:
             lacking = noise_level(before, ring(hole)) ** 2 - noise_level(made, hole) ** 2
@@ -131,7 +144,8 @@ class OwnInpainter(ImageEditor):
         pixels = request.pixels.copy()
         cut(pixels, box)[:] = pasted(before, made, cut(alpha, box))
         details = {
-            "steps": steps,
+            "steps": sampling.steps,
+            "strength": round(sampling.strength, 3),
             "window": list(box),
             "reduced": side,
             "seam": "gradients" if gradients else "plain",
@@ -142,7 +156,7 @@ class OwnInpainter(ImageEditor):
         return composite(self, request, pixels, touched, details)
 
     def _sampled(
-        self, pixels: np.ndarray, hole: np.ndarray, steps: int, gradients: bool, seed: int
+        self, pixels: np.ndarray, hole: np.ndarray, sampling: _Sampling, gradients: bool
     ) -> tuple[np.ndarray, int]:
         """The window with its hole filled, uint8 (h, w, 3), and its longer side at the network."""
         height, width = hole.shape
@@ -152,7 +166,7 @@ class OwnInpainter(ImageEditor):
         inner = cv2.resize(hole.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 0
         if inner.all():
             raise CannotEdit(f"{self.name}: nothing is around the mask", "choose a smaller region")
-        made = self._at_network(small, inner, steps, seed)
+        made = self._at_network(small, inner, sampling)
         if gradients:
             seamless = solved(small, inner, made)
             made = np.clip(np.rint(seamless), 0, 255).astype(np.uint8)
@@ -161,9 +175,7 @@ class OwnInpainter(ImageEditor):
             made = cv2.resize(made, (width, height), interpolation=cv2.INTER_CUBIC)
         return np.ascontiguousarray(made), max(size)
 
-    def _at_network(
-        self, pixels: np.ndarray, hole: np.ndarray, steps: int, seed: int
-    ) -> np.ndarray:
+    def _at_network(self, pixels: np.ndarray, hole: np.ndarray, sampling: _Sampling) -> np.ndarray:
         import torch
 
         from forensics.networks.inpainter import inpainted
@@ -175,8 +187,8 @@ class OwnInpainter(ImageEditor):
         picture = torch.from_numpy(np.pad(pixels, (*rest, (0, 0)), mode="edge"))
         picture = (picture.permute(2, 0, 1)[None].float() / 127.5 - 1).to(device)
         mask = torch.from_numpy(np.pad(hole, rest)).float()[None, None].to(device)
-        generator = torch.Generator().manual_seed(seed % 2**63)
-        made = inpainted(self._network, picture, mask, steps, generator)
+        generator = torch.Generator().manual_seed(sampling.seed % 2**63)
+        made = inpainted(self._network, picture, mask, sampling.steps, generator, sampling.strength)
         levels = ((made[0] + 1) * 127.5).round().clamp(0, 255).permute(1, 2, 0)
         return levels.cpu().numpy().astype(np.uint8)[:height, :width]
 
