@@ -1,4 +1,4 @@
-"""Every shipped config of a detector on a backbone trains: one step of the real thing, shrunk."""
+"""Every shipped config of a speech detector on a backbone trains: the real thing, shrunk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMPACT = {"width": 16, "depth": 4, "heads": 2, "stem": [4, 4, 4, 4], "bands": 3
 CONFIGS = [
     path.stem
     for path in sorted((resources.find("configs", "hiercon-compact").parent).glob("*.yaml"))
-    if "backbone" in read_settings(path.stem).get("architecture", {})
+    if isinstance(read_settings(path.stem).get("architecture", {}).get("backbone"), dict)
 ]
 
 
