@@ -1,0 +1,1 @@
+"""Detectors of forged faces, with and without knowing whose face it should be."""

@@ -1,0 +1,1 @@
+"""Vision-language models with a detection adapter and tokens of identities."""
