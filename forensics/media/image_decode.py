@@ -21,6 +21,7 @@ from PIL import (
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
+    PpmImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
     features,
@@ -42,6 +43,7 @@ _OPENERS: dict[str, Any] = {
     "tiff": TiffImagePlugin.TiffImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
     "heif": AvifImagePlugin.AvifImageFile,
+    "netpbm": PpmImagePlugin.PpmImageFile,
 }
 _BUILT_IN = {"webp": "webp", "heif": "avif"}  # container → what Pillow must have been built with
 _STRIP_PIXELS = 1 << 22  # converted at a time

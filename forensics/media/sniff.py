@@ -21,6 +21,7 @@ AUDIO_EXTENSIONS = frozenset(
 )
 IMAGE_EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+    | {".pgm", ".ppm"}
 )
 VIDEO_EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".avi", ".3gp", ".flv"})
 MEDIA_EXTENSIONS = AUDIO_EXTENSIONS | IMAGE_EXTENSIONS | VIDEO_EXTENSIONS
@@ -62,6 +63,7 @@ _M4A = _content("m4a", "audio", "m4a m4b mp4", "mov")
 _MP4 = _content("mp4", "video", "mp4 m4v mov 3gp m4a", "mov")
 _WEBP = _content("webp", "image", "webp")
 _AVI = _content("avi", "video", "avi")
+_NETPBM = _content("netpbm", "image", "pgm ppm pnm")
 
 _PREFIXES: tuple[tuple[bytes, Content], ...] = (
     (b"fLaC", _content("flac", "audio", "flac", "flac", sf=True)),
@@ -83,6 +85,7 @@ _PREFIXES: tuple[tuple[bytes, Content], ...] = (
     (b"II*\x00", _content("tiff", "image", "tif tiff dng")),
     (b"MM\x00*", _content("tiff", "image", "tif tiff dng")),
 )
+_NETPBM_NEXT = frozenset(bytes((byte,)) for byte in b"0123456789# \t\r\n")
 _IMAGE_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 )
@@ -99,6 +102,8 @@ def sniff(head: bytes) -> Content | None:
         if brand in _IMAGE_BRANDS:
             return _content("heif", "image", "heic heif avif")
         return _M4A if brand in (b"M4A ", b"M4B ") else _MP4
+    if head[:2] in (b"P5", b"P6"):  # binary grey and colour; a width or a comment must follow
+        return _NETPBM if head[2:3].isspace() and head[3:4] in _NETPBM_NEXT else None
     if head[:2] == b"BM" and head[6:10] != b"\0\0\0\0":  # two letters alone would catch text
         return None
     for prefix, content in _PREFIXES:

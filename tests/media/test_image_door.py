@@ -28,7 +28,7 @@ from forensics.media.image import (
 )
 from forensics.media.raw import RawFile
 
-FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "AVIF")
+FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP", "AVIF", "PPM")
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -93,6 +93,17 @@ def test_lossless_formats_give_the_pixels_that_were_saved(format):
     assert picture.pixels.dtype == np.uint8 and picture.pixels.flags.writeable
     assert picture.format == format.lower() and picture.notes == ()
     assert picture.quantisation == () and picture.subsampling is None
+
+
+def test_netpbm_grey_and_colour():
+    """What old face data sets are stored as: binary P5 and P6, with comments or without."""
+    grey = read_image(b"P5 # of 1994\n3 2\n255\n" + bytes(range(6)))
+    assert grey.format == "netpbm" and grey.pixels[1, 2].tolist() == [5, 5, 5]
+    np.testing.assert_array_equal(read_image(saved(scene(), "PPM")).pixels, scene())
+    assert refused(b"P5 2 2 65535\n" + bytes(8)).reason == "unsupported"
+    assert refused(b"P5 99999 99999 255\n").reason == "too_large"
+    for text in (b"P5 is a chip", b"P6", b"P5 -2 2 7\n1234", b"P5\0" * 20):
+        assert refused(text).reason == "not_media"
 
 
 @pytest.mark.parametrize("format", ("JPEG", "WEBP", "GIF", "AVIF"))
