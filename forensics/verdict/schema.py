@@ -102,6 +102,73 @@ class DetectorEntry(_Frozen):
     regions: tuple[Region, ...] = ()
 
 
+class IdentityMatch(_Frozen):
+    """How alike a face and one enrolled person are, and what was found when it claims to be them.
+
+    Attributes:
+        name: of the person; slug: what they are called in files.
+        similarity: of the embeddings, in [-1, 1]; threshold: from which it counts as this person.
+        p_same: probability that it is this person, for faces of which half are; manipulated or not.
+        matched: the similarity reaches the threshold.
+        judged: whether this face was judged as a photo of this person; a face is judged as one
+            person at most, the likeliest.
+        raw, llr, p_manipulated: what came of it, as of a verdict.
+        appearance, behaviour: logit of yes less logit of no, where a vision-language model was
+            asked whether the person, and whether the scene, fit.
+    """
+
+    name: str
+    slug: str
+    similarity: float
+    threshold: float
+    p_same: float = Field(ge=0, le=1)
+    matched: bool
+    judged: bool = False
+    raw: float | None = None
+    llr: float | None = None
+    p_manipulated: float | None = Field(default=None, ge=0, le=1)
+    appearance: float | None = None
+    behaviour: float | None = None
+
+
+class FaceResult(_Frozen):
+    """A face in a picture, as viewers show it.
+
+    Attributes:
+        box: left, top, right, bottom in pixels; right and bottom lie just outside.
+        view: the part of the picture that was judged for this face; None where it was not.
+        landmarks: x and y of the eyes, or of eyes, nose and corners of the mouth.
+        confidence: of whatever found it, in [0, 1]; None where it gives none.
+        turned: by how many degrees the picture was turned, counter-clockwise, to find it.
+        identities: each person that was asked for, the likeliest first.
+        not_applicable: why this face was not compared.
+    """
+
+    box: tuple[int, int, int, int]
+    view: tuple[int, int, int, int] | None = None
+    landmarks: tuple[tuple[float, float], ...] | None = None
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    turned: Literal[0, 90, 180, 270] = 0
+    identities: tuple[IdentityMatch, ...] = ()
+    not_applicable: str | None = None
+
+
+class Explanation(_Frozen):
+    """Words of a language model, written when the verdict stood: no evidence, and no part of it.
+
+    Attributes:
+        text: what it wrote, cut, without control characters.
+        argues_for: the answer that it was told to explain.
+        grounded: whether anything checks the words against the picture; nothing does.
+    """
+
+    text: str
+    argues_for: Literal["genuine", "manipulated"]
+    model: str
+    prompt_version: str
+    grounded: Literal[False] = False
+
+
 class FrameResult(_Frozen):
     """One judged frame of a video or of a folder of frames.
 
@@ -152,6 +219,8 @@ class Verdict(_Frozen):
         message: one line for people.
         segments: of speech; regions: of a picture, or of the frame that speaks most for
             manipulation, largest first; frames: of a video or a folder of frames.
+        faces: where faces were looked for: all that were found, the largest first.
+        explanation: words about the verdict; never part of it.
         provenance: what the file says of itself; never part of the score.
         not_run: what was not done, and why.
     """
@@ -168,6 +237,8 @@ class Verdict(_Frozen):
     segments: tuple[Segment, ...] = ()
     regions: tuple[Region, ...] = ()
     frames: tuple[FrameResult, ...] = ()
+    faces: tuple[FaceResult, ...] = ()
+    explanation: Explanation | None = None
     input: Input = Input()
     provenance: dict[str, Any] = {}
     not_run: tuple[str, ...] = ()
