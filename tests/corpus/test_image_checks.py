@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers.frames import HEIGHT, WIDTH, background
 
-from forensics.corpus.images.checks import malformed, rejection
-from forensics.corpus.images.recipe import CheckLimits
+from forensics.corpus.pictures.checks import malformed, rejection
+from forensics.corpus.pictures.settings import CheckLimits
 from forensics.generators.image.base import Edited
 
 LIMITS = CheckLimits()

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from forensics.corpus.images.encoder import drawn_encoding
 from forensics.corpus.images.frame import Frame
-from forensics.corpus.images.near_duplicates import near_pairs, signature
 from forensics.corpus.images.plan import make_plan
-from forensics.corpus.images.recipe import Encoder, Frames, ImageRecipe
+from forensics.corpus.images.recipe import Frames, ImageRecipe
 from forensics.corpus.images.source import load_source
 from forensics.corpus.item import Source
+from forensics.corpus.pictures.encoder import drawn_encoding
+from forensics.corpus.pictures.near_duplicates import near_pairs, signature
+from forensics.corpus.pictures.settings import Encoder
 from forensics.corpus.recipe import load_recipe
 from forensics.errors import UsageError
 

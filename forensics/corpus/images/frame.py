@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from forensics.corpus.images.near_duplicates import Signature, signature
 from forensics.corpus.images.recipe import Frames
 from forensics.corpus.item import SourceItem, changed, read_item
 from forensics.corpus.names import source_id
+from forensics.corpus.pictures.decoding import decoded, fitted
+from forensics.corpus.pictures.near_duplicates import Signature, signature
 from forensics.errors import MediaError
 from forensics.media.files import read_bytes
-from forensics.media.image import read_image
 
 VIDEOS = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".wmv"))
 
@@ -58,7 +58,7 @@ def opened(root: Path, found: Found, frames: Frames) -> list[tuple[Frame, Signat
         if video:
             return list(_of_video(root, found, frames))
         data = read_bytes(root / found.path, found.span)
-        pixels = _prepared_image(data, frames)
+        pixels = decoded(data, frames.max_side, frames.min_side)
     except MediaError as error:
         common = {"path": found.path, "span": found.span, "sha256": None, **found.fields}
         return [(Frame(broken=f"source: {error.reason}", **common), None)]
@@ -73,7 +73,7 @@ def _of_video(root: Path, found: Found, frames: Frames) -> Iterator[tuple[Frame,
     for picked in pick_frames(root / found.path, frames.per_video):
         yield _signed(
             found,
-            _prepared(picked.pixels, frames),
+            fitted(picked.pixels, frames.max_side, frames.min_side),
             _digest(picked.pixels),
             id=source_id(found.path, f"{stem}-{picked.index}"),
             index=picked.index,
@@ -102,11 +102,13 @@ class FrameReader:
             MediaError: it cannot be read, or is another one by now.
         """
         if frame.index is None:
-            return _prepared_image(read_item(self._root, frame), self._frames)
+            return decoded(
+                read_item(self._root, frame), self._frames.max_side, self._frames.min_side
+            )
         found = next(self._opened(frame.path).take([frame.index]), None)
         if found is None or _digest(found.pixels) != frame.sha256:
             raise changed(frame)
-        return _prepared(found.pixels, self._frames)
+        return fitted(found.pixels, self._frames.max_side, self._frames.min_side)
 
     def _opened(self, path: str) -> Any:
         from forensics.media.video_frames import VideoFrames
@@ -121,27 +123,3 @@ class FrameReader:
 
 def _digest(pixels: np.ndarray) -> str:
     return hashlib.sha256(pixels.tobytes()).hexdigest()
-
-
-def _prepared_image(data: bytes, frames: Frames) -> np.ndarray:
-    """As viewers show it: EXIF may say that it is turned."""
-    picture = read_image(data)
-    return _prepared(picture.upright(picture.pixels), frames)
-
-
-def _prepared(pixels: np.ndarray, frames: Frames) -> np.ndarray:
-    """Made smaller where it is too large, by area averages, the proportions kept.
-
-    Raises:
-        MediaError: `too_small`.
-    """
-    height, width = pixels.shape[:2]
-    if frames.max_side is not None and max(height, width) > frames.max_side:
-        import cv2
-
-        scale = frames.max_side / max(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
-    if min(pixels.shape[:2]) < frames.min_side:
-        raise MediaError("too_small", f"below {frames.min_side} pixels on the shorter side")
-    return pixels

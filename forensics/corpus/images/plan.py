@@ -8,11 +8,11 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from forensics.corpus.images.encoder import ROAD_VERSION
 from forensics.corpus.images.frame import Frame
 from forensics.corpus.images.recipe import ImageRecipe
 from forensics.corpus.item import Source
 from forensics.corpus.names import BONAFIDE, item_seed
+from forensics.corpus.pictures.encoder import ROAD_VERSION
 from forensics.corpus.plan import (
     Plan,
     PlannedShard,

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from forensics.corpus.images.checks import malformed, rejection
-from forensics.corpus.images.encoder import Sent, send
 from forensics.corpus.images.plan import ImagePlan, PlannedFrame
 from forensics.corpus.images.scenes import PLANNER, REALISM, Scenes
 from forensics.corpus.jobs import NO_SCENE, REJECTED, ShardJob
 from forensics.corpus.names import BONAFIDE, item_key, item_seed
+from forensics.corpus.pictures.checks import malformed, rejection
+from forensics.corpus.pictures.encoder import Sent, send
 from forensics.corpus.plan import PlannedSystem
 from forensics.corpus.shard_job import LOADING_S, ShardBuilder, ShardRun, describe
 from forensics.generators.image.base import EDITORS, Edited, EditRequest, ImageEditor
@@ -77,7 +77,8 @@ class ImageShardRun(ShardRun[ImagePlan, ImageEditor]):
         key = item_key(planned.source.id, name)
         seed = item_seed(self.plan.recipe.seed, "road", key)
         image, mask = (made.edited.pixels, made.edited.mask) if made else (pixels, None)
-        sent = send(image, mask, self.plan.recipe, seed)
+        recipe = self.plan.recipe
+        sent = send(image, mask, recipe.conditions, recipe.encoder, seed)
         if sent.mask is not None and not sent.mask.any():
             return f"{REJECTED}the channel left nothing of the region"
         return Item(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forensics.corpus.images.frame import VIDEOS, Found, Frame, opened
-from forensics.corpus.images.near_duplicates import Signature, joined
 from forensics.corpus.images.recipe import Frames
 from forensics.corpus.item import Source, checked_split
 from forensics.corpus.names import source_id
+from forensics.corpus.pictures.near_duplicates import Seen, deduped, joined_groups
 from forensics.corpus.source import (
     SourceReader,
     columns_found,
@@ -97,61 +96,19 @@ class _Reader(SourceReader[Frame]):
     def _opened(self, root: Path, found: list[Found], notes: list[str]) -> Source[Frame]:
         """Open and hash all, on every core; join and dedupe."""
         self.refuse_repeats((one.fields["id"], one.path) for one in found)
-        seen: list[_Opened] = []
+        seen: list[Seen[Frame]] = []
         with (
             ThreadPoolExecutor(os.cpu_count()) as pool,
             Progress(len(found), "reading frames", "files") as progress,
         ):
             for frames in pool.map(lambda one: opened(root, one, self.frames), found):
-                seen += [_Opened(frame, signature) for frame, signature in frames]
+                seen += [Seen(frame, signature) for frame, signature in frames]
                 progress.advance()
-        seen.sort(key=lambda one: one.frame.id)
-        seen = _joined(seen, self.frames.join_bits, notes)
+        seen.sort(key=lambda one: one.item.id)
+        seen = joined_groups(seen, self.frames.join_bits, "cameras", notes)
         if self.frames.dedupe:
-            seen = _deduped(seen, notes)
-        return Source(root, [one.frame for one in seen], notes)
-
-
-@dataclass
-class _Opened:
-    frame: Frame
-    seen: Signature | None
-
-
-def _joined(opened: list[_Opened], bits: int, notes: list[str]) -> list[_Opened]:
-    """Cameras that share near-duplicate frames become one group."""
-    known = [(one.frame.group, one.seen.bits) for one in opened if one.seen]
-    leaders = joined([group for group, _ in known], [code for _, code in known], bits)
-    moved = sum(1 for group, leader in leaders.items() if group != leader)
-    if moved:
-        groups = len(set(leaders.values()))
-        notes.append(
-            f"{len(leaders)} cameras are {groups} groups: {moved} share near-duplicate frames with "
-            "another one"
-        )
-    return [
-        _Opened(
-            one.frame.model_copy(update={"group": leaders.get(one.frame.group, one.frame.group)}),
-            one.seen,
-        )
-        for one in opened
-    ]
-
-
-def _deduped(opened: list[_Opened], notes: list[str]) -> list[_Opened]:
-    """The first of all frames of a group that show the same; broken ones stay, to be listed."""
-    kept: list[_Opened] = []
-    by_group: dict[str, list[Signature]] = {}
-    for one in opened:
-        if one.seen is not None:
-            before = by_group.setdefault(one.frame.group, [])
-            if any(one.seen.same(other) for other in before):
-                continue
-            before.append(one.seen)
-        kept.append(one)
-    if len(kept) < len(opened):
-        notes.append(f"{len(opened) - len(kept)} frames show what another one shows: left out")
-    return kept
+            seen = deduped(seen, "frames", notes)
+        return Source(root, [one.item for one in seen], notes)
 
 
 def _from_file(root: Path, path: Path) -> Found:

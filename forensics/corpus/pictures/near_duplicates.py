@@ -1,4 +1,4 @@
-"""Frames that show the same: perceptual hashes, pairs of near ones, groups that share them.
+"""Pictures that show the same: perceptual hashes, pairs of near ones, groups that share them.
 
 The hash is the sign pattern of the 8x8 lowest DCT coefficients of a 32x32 grey thumbnail against
 their median. Frames of different fixed cameras differ in about half of the 64 bits and seldom in
@@ -12,8 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
+
+from forensics.corpus.item import SourceItem
+
+I = TypeVar("I", bound=SourceItem)  # noqa: E741
 
 _SIDE, _KEPT = 32, 8
 _THUMBNAIL = 64
@@ -85,3 +90,52 @@ def joined(groups: Sequence[str], hashes: Sequence[int], bits: int) -> dict[str,
         one, other = sorted((find(groups[i]), find(groups[j])))
         leader[other] = one
     return {group: find(group) for group in leader}
+
+
+@dataclass(frozen=True)
+class Seen(Generic[I]):
+    """An item of a source and what it shows; a broken one shows nothing."""
+
+    item: I
+    signature: Signature | None
+
+
+def joined_groups(
+    seen: Sequence[Seen[I]], bits: int, things: str, notes: list[str]
+) -> list[Seen[I]]:
+    """Groups that share near-duplicate pictures become one.
+
+    Args:
+        bits: by which two perceptual hashes may differ.
+        things: what a group is called ("cameras"), for the note.
+    """
+    known = [(one.item.group, one.signature.bits) for one in seen if one.signature]
+    leaders = joined([group for group, _ in known], [code for _, code in known], bits)
+    moved = sum(1 for group, leader in leaders.items() if group != leader)
+    if moved:
+        groups = len(set(leaders.values()))
+        notes.append(
+            f"{len(leaders)} {things} are {groups} groups: {moved} share near-duplicate pictures "
+            "with another one"
+        )
+
+    def moved_item(item: I) -> I:
+        return item.model_copy(update={"group": leaders.get(item.group, item.group)})
+
+    return [Seen(moved_item(one.item), one.signature) for one in seen]
+
+
+def deduped(seen: Sequence[Seen[I]], things: str, notes: list[str]) -> list[Seen[I]]:
+    """The first of all pictures of a group that show the same; broken ones stay, to be listed."""
+    kept: list[Seen[I]] = []
+    by_group: dict[str, list[Signature]] = {}
+    for one in seen:
+        if one.signature is not None:
+            before = by_group.setdefault(one.item.group, [])
+            if any(one.signature.same(other) for other in before):
+                continue
+            before.append(one.signature)
+        kept.append(one)
+    if len(kept) < len(seen):
+        notes.append(f"{len(seen) - len(kept)} {things} show what another one shows: left out")
+    return kept

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from forensics.corpus.images.recipe import CheckLimits
 from forensics.corpus.jobs import REJECTED
+from forensics.corpus.pictures.settings import CheckLimits
 from forensics.generators.image.base import Edited
 
 # Grey levels by which a pixel must differ to count as changed.

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from forensics.corpus.images.recipe import Encoder, ImageRecipe
+from forensics.conditions.image.draw import ImageConditionPolicy
+from forensics.corpus.pictures.settings import Encoder
 from forensics.media.image import encode_image
 
 # Part of every plan; raise it with any change here, in forensics/conditions/image or in the way
@@ -32,14 +33,20 @@ class Sent:
     conditions: tuple[dict[str, Any], ...]
 
 
-def send(pixels: np.ndarray, mask: np.ndarray | None, recipe: ImageRecipe, seed: int) -> Sent:
+def send(
+    pixels: np.ndarray,
+    mask: np.ndarray | None,
+    conditions: ImageConditionPolicy,
+    encoder: Encoder,
+    seed: int,
+) -> Sent:
     """Channel and final encoder; the mask takes the same geometry.
 
     Args:
         pixels: uint8 (H, W, 3); mask: bool (H, W), None for a pristine frame.
     """
-    pixels, mask, applied = recipe.conditions.apply(pixels, mask, seed)
-    drawn = drawn_encoding(recipe.encoder, seed)
+    pixels, mask, applied = conditions.apply(pixels, mask, seed)
+    drawn = drawn_encoding(encoder, seed)
     media = encode_image(
         pixels, drawn["format"], drawn.get("quality", 90), drawn.get("subsampling", "4:2:0")
     )
