@@ -47,6 +47,7 @@ def workers_under_way() -> list[int]:
     return found
 
 
+@pytest.mark.timeout(600)
 def test_ray_gives_the_same_bytes_and_survives_a_killed_worker(
     tmp_path, make_source, make_recipe, cluster
 ):
