@@ -34,6 +34,7 @@ _PACKAGES = (
     ("av", "av", False, "pip install 'forensics[av]'"),
     ("onnxscript", "onnxscript", False, "pip install 'forensics[onnx]'"),
     ("ray", "ray", False, "pip install 'forensics[ray]'"),
+    ("h5py", "h5py", False, "pip install 'forensics[keras]'"),
 )
 
 

@@ -12,9 +12,10 @@ from forensics.cli.console import print_json
 
 
 def import_weights(
-    family: Annotated[str, typer.Argument(help="aasist, hiercon, sls, or the autoencoder taef2.")],
+    family: Annotated[str, typer.Argument(help="aasist, hiercon, sls, meso4, or taef2.")],
     checkpoint: Annotated[
-        Path, typer.Argument(help="Published state dict (.pth, .pt); of taef2 its folder.")
+        Path,
+        typer.Argument(help="Published state dict (.pth), of meso4 .h5; of taef2 its folder."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="New weights folder.")],
     heads: Annotated[
@@ -25,14 +26,19 @@ def import_weights(
 ) -> None:
     """Convert a published checkpoint to a weights folder (safetensors, pinned by SHA-256).
 
-    The only command that opens a pickle, in a process of its own.
+    The only command that opens a pickle or HDF5, in a process of its own.
     """
     if family == "taef2":
         _import_taef2(checkpoint, out, json)
         return
-    from forensics.detectors.importing import import_checkpoint
+    if family == "meso4":
+        from forensics.detectors.importing_meso4 import import_meso4
 
-    done = import_checkpoint(family, checkpoint, out, heads)
+        done = import_meso4(checkpoint, out)
+    else:
+        from forensics.detectors.importing import import_checkpoint
+
+        done = import_checkpoint(family, checkpoint, out, heads)
     config = done.bundle.config
     if json:
         print_json(

@@ -1,4 +1,4 @@
-"""Converts a published `.pth` checkpoint to a weights folder, once and explicitly."""
+"""Converts a published checkpoint to a weights folder, once and explicitly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forensics.detectors import pickle_worker
+from forensics.detectors import checkpoint_worker
 from forensics.detectors.bundle import Bundle, BundleCard
 from forensics.detectors.fairseq_names import renamed
 from forensics.detectors.network_detector import NetworkDetector
@@ -96,7 +96,8 @@ def import_checkpoint(
         MediaError: there is no such file, or it is too large.
     """
     if family not in FAMILIES:
-        raise UsageError(f"there is no import for {family!r}", f"there are: {', '.join(FAMILIES)}")
+        known = ", ".join([*FAMILIES, "meso4", "taef2"])
+        raise UsageError(f"there is no import for {family!r}", f"there are: {known}")
     if not source.is_file():
         raise MediaError("not_found", f"{source}: no such file", "check the path")
     if source.stat().st_size > MAX_BYTES:
@@ -135,7 +136,7 @@ def converted(source: Path) -> dict[str, torch.Tensor]:
     environment.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     with tempfile.TemporaryDirectory(prefix="forensics-import-") as scratch:
         target = Path(scratch) / "model.safetensors"
-        worker = [sys.executable, "-I", str(Path(pickle_worker.__file__).resolve())]
+        worker = [sys.executable, "-I", str(Path(checkpoint_worker.__file__).resolve())]
         try:
             done = subprocess.run(
                 [*worker, str(source.resolve()), str(target)],

@@ -77,6 +77,6 @@ class ImageDetector(ABC):
 
 
 IMAGE_DETECTORS: Registry[ImageDetector] = Registry(
-    "image detector", "forensics.detectors.image", "forensics.image_detectors"
+    "image detector", "forensics.detectors", "forensics.image_detectors"
 )
 register_image_detector = IMAGE_DETECTORS.register
