@@ -28,13 +28,16 @@ class Placed(BaseModel):
     dtype: Dtype = "auto"
 
 
-def load_pretrained(auto_class: str, model: str, placed: Placed) -> tuple[Any, Any]:
+def load_pretrained(
+    auto_class: str, model: str, placed: Placed, quantised: Any = None
+) -> tuple[Any, Any]:
     """A model in eval mode and its processor.
 
     Args:
         auto_class: a name in `transformers`, e.g. "AutoModelForImageTextToText".
         model: a local folder, or a hub id that is in the local cache.
         placed: where it runs.
+        quantised: a `transformers` quantisation config; None leaves the weights as they are.
 
     Raises:
         MissingRequirement: the model is not here, or has no safetensors.
@@ -50,12 +53,15 @@ def load_pretrained(auto_class: str, model: str, placed: Placed) -> tuple[Any, A
     folder = str(model_folder(model))
     cpu = torch.device(placed.device).type == "cpu"
     dtype = "float32" if placed.dtype == "auto" and cpu else placed.dtype
+    more: dict[str, Any] = {"dtype": dtype}
+    if quantised is not None:  # such models are placed while they are read and cannot be moved
+        more |= {"quantization_config": quantised, "device_map": {"": placed.device}}
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         processor = transformers.AutoProcessor.from_pretrained(folder, **LOCAL_ONLY)
         network, report = getattr(transformers, auto_class).from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL_ONLY
+            folder, use_safetensors=True, output_loading_info=True, **more, **LOCAL_ONLY
         )
     except (ValueError, KeyError, OSError) as error:
         raise UsageError(
@@ -68,7 +74,8 @@ def load_pretrained(auto_class: str, model: str, placed: Placed) -> tuple[Any, A
     if report["missing_keys"]:
         names = ", ".join(sorted(report["missing_keys"])[:5])
         raise UsageError(f"{model} lacks weights: {names}", "name the folder of a whole model")
-    return network.eval().to(placed.device), processor
+    network = network.eval()
+    return network if quantised is not None else network.to(placed.device), processor
 
 
 def weights_digest(model: str) -> str:
