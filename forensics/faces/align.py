@@ -78,7 +78,8 @@ def crop_to_picture(face: Face) -> np.ndarray:
 def eyes_in_box(box: tuple[int, int, int, int]) -> np.ndarray:
     """float32 (2, 2): where eyes mostly are in a locator's box."""
     left, top, right, bottom = box
-    return _EYES_IN_BOX * np.float32([right - left, bottom - top]) + np.float32([left, top])
+    size = np.array([right - left, bottom - top], np.float32)
+    return _EYES_IN_BOX * size + np.array([left, top], np.float32)
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class PixelFormat(BaseModel):
 
 
 FAMILIES: dict[Family, PixelFormat] = {
-    "arcface": PixelFormat(mean=(127.5,) * 3, scale=(127.5,) * 3),
+    "arcface": PixelFormat(mean=(127.5, 127.5, 127.5), scale=(127.5, 127.5, 127.5)),
     "sface": PixelFormat(),
 }
 """ArcFace as InsightFace exports it; SFace, and the ArcFace of the ONNX zoo, take plain RGB."""

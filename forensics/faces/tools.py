@@ -22,7 +22,7 @@ class LocatorConfig(BaseModel):
             picture is a face crop).
         model: file of YuNet.
         least_side: pixels; smaller faces are found but not cropped: too little of them is there.
-        turns: where no face is found, look again with the picture turned by quarters.
+        turns: look with the picture turned by quarters as well; four times the work.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

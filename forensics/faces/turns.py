@@ -11,7 +11,8 @@ from forensics.faces.base import Face, FaceLocator
 
 
 class Turning(FaceLocator):
-    """Another locator, asked again with the picture turned by quarters while it finds nothing.
+    """Another locator, asked with the picture turned by quarters: the turn counts in which it is
+    surest of a face.
 
     Faces of a turned picture always have landmarks, in the order that they have in the upright
     face: by them they are made upright.
@@ -21,16 +22,21 @@ class Turning(FaceLocator):
         self._upright = upright
 
     def locate(self, pixels: np.ndarray) -> list[Face]:
-        found = self._upright.locate(pixels)
+        best = self._upright.locate(pixels)
+        surest = _surest(best) if best else 0.0
         for quarters in (1, 3, 2):
-            if found:
-                return found
-            turned = np.ascontiguousarray(np.rot90(pixels, quarters))
-            found = [_back(f, quarters, pixels.shape) for f in self._upright.locate(turned)]
-        return found
+            found = self._upright.locate(np.ascontiguousarray(np.rot90(pixels, quarters)))
+            if found and _surest(found) > surest:
+                best = [_back(face, quarters, pixels.shape) for face in found]
+                surest = _surest(found)
+        return best
 
     def fingerprint(self) -> str:
         return f"turning-1-{self._upright.fingerprint()}"
+
+
+def _surest(faces: list[Face]) -> float:
+    return max(1.0 if face.confidence is None else face.confidence for face in faces)
 
 
 def _back(face: Face, quarters: int, shape: tuple[int, ...]) -> Face:

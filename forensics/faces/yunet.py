@@ -1,8 +1,8 @@
 """YuNet, a small face detector with landmarks, from a user's ONNX file.
 
 Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence
-Research 2023. The file is in OpenCV's model zoo (MIT). OpenCV 5 reads only the one with dynamic shapes
-(face_detection_yunet_2026may.onnx), OpenCV 4 the older ones as well.
+Research 2023. The file is in OpenCV's model zoo (MIT). OpenCV 5 reads only the one with dynamic
+shapes (face_detection_yunet_2026may.onnx), OpenCV 4 the older ones as well.
 """
 
 from __future__ import annotations
