@@ -19,9 +19,9 @@ from forensics.networks.vlm.prompts import plain, question_text
 from forensics.networks.vlm.rows import token_names
 
 RNG = np.random.default_rng(0)
-IMAGES = [
-    RNG.integers(0, 255, (*size, 3)).astype(np.uint8) for size in ((40, 40), (40, 64), (80, 30))
-]
+SIZES = ((40, 40), (40, 64), (80, 30))
+IMAGES = [RNG.integers(0, 255, (*size, 3)).astype(np.uint8) for size in SIZES]
+TEN = token_names()
 ASKED = [Question("appearance", "ann"), Question("behaviour", "bob", 0.4), Question("real")]
 
 
