@@ -18,12 +18,13 @@ from forensics.networks.localiser.blocks import Residual, convolved
 from forensics.networks.localiser.jpeg_stream import JpegStream
 from forensics.networks.localiser.relative import Spread, robust_spread
 from forensics.networks.localiser.residuals import Planes
+from forensics.networks.localiser.traces import Traces
 from forensics.networks.localiser.trunk import OURS, build_trunk
 
 GRID, CELL, FINE = 32, 8, 4
 """Sides of pictures are multiples of GRID; features lie CELL pixels apart, mask logits FINE."""
 
-Stream = Literal["rgb", "srm", "bayar", "dct"]
+Stream = Literal["rgb", "srm", "bayar", "dct", "traces"]
 _FINE_CHANNELS = 16
 _TOP_CELLS, _TOP_SHARES = (4, 16, 64), (0.01, 0.1)
 
@@ -35,9 +36,11 @@ class LocaliserConfig(BaseModel):
         backbone: `trace` for our own trunk, else a name of timm's.
         pretrained: weights of a timm backbone: published ones (true), or a .safetensors file.
         widths: of our trunk at 1/2, 1/4, 1/8 and 1/16 of the size.
-        streams: what is looked at: the colours; residuals of fixed and of learned filters; DCT
-            coefficients on the JPEG grid.
+        streams: what is looked at: the colours, residuals of fixed and of learned filters, which
+            go through the trunk; DCT coefficients on the JPEG grid; statistics of cells that need
+            no learning. Without the first three there is no trunk.
         channels: of the features that the mask is decoded from.
+        dilations: of the blocks between the comparison and the mask.
         relative: features less the picture's own mean; False: as they are.
         overall: the score also sees the picture's mean features, which an edit that made every
             pixel anew changes.
@@ -50,23 +53,29 @@ class LocaliserConfig(BaseModel):
     widths: tuple[int, int, int, int] = (16, 32, 48, 64)
     streams: tuple[Stream, ...] = ("srm", "bayar", "dct")
     channels: int = Field(default=48, ge=4)
+    dilations: tuple[int, ...] = (1, 2)
     relative: bool = True
     overall: bool = True
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _sees_pixels(self) -> LocaliserConfig:
-        if not set(self.streams) & {"rgb", "srm", "bayar"}:
-            raise ValueError("streams must hold one of rgb, srm, bayar")
+        if not self.through_trunk and "traces" not in self.streams:
+            raise ValueError("streams must hold one of rgb, srm, bayar, traces")
         return self
+
+    @property
+    def through_trunk(self) -> bool:
+        return bool(set(self.streams) & {"rgb", "srm", "bayar"})
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features (B, C, H / 8, W / 8) of a picture or a tile, and finer ones (B, F, H / 4, W / 4)."""
+    """Features (B, C, H / 8, W / 8) of a picture or a tile, and finer ones (B, F, H / 4, W / 4),
+    which only a trunk gives."""
 
     features: Tensor
-    fine: Tensor
+    fine: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -98,22 +107,22 @@ class Localiser(nn.Module):
         super().__init__()
         self.config = config
         width = config.channels
-        self.planes = Planes(config.streams)
+        self.looked = _Trunk(config) if config.through_trunk else None
         self.jpeg = JpegStream(width) if "dct" in config.streams else None
-        self.trunk = build_trunk(
-            self.planes.channels, config.backbone, config.widths, config.pretrained
-        )
-        self.levels = nn.ModuleList(nn.Conv2d(inner, width, 1) for inner in self.trunk.widths)
-        self.norm = nn.BatchNorm2d(width)
-        self._finest = _nearest(self.trunk.reductions, FINE)
-        self.fine = convolved(self.trunk.widths[self._finest], _FINE_CHANNELS, size=1)
-        self.compared = convolved(width * (2 if config.relative else 1), width, size=1)
-        self.context = nn.Sequential(Residual(width), Residual(width, dilation=2))
-        self.mask = nn.Sequential(convolved(width + _FINE_CHANNELS, 24), nn.Conv2d(24, 1, 1))
+        self.norm = nn.BatchNorm2d(width) if self.looked or self.jpeg else None
+        self.traces = Traces() if "traces" in config.streams else None
+        traced = self.traces.channels if self.traces else 0
+        features = traced + (width if self.norm else 0)
+        self.dropped = nn.Dropout2d(config.dropout if traced else 0.0)
+        inputs = features * (2 if config.relative else 1) + (traced if config.relative else 0)
+        self.compared = convolved(inputs, width, size=1)
+        self.context = nn.Sequential(*(Residual(width, size) for size in config.dilations))
+        fine = _FINE_CHANNELS if self.looked else 0
+        self.mask = nn.Sequential(convolved(width + fine, 24), nn.Conv2d(24, 1, 1))
         self.register_buffer("cut", torch.zeros(()))
         evidence = len(_TOP_CELLS) + len(_TOP_SHARES) + 1
         self.straight = nn.Linear(evidence, 1)
-        inputs = evidence + width * (3 if config.overall else 1)
+        inputs = evidence + width + (2 * features if config.overall else 0)
         self.judged = nn.Sequential(
             nn.Linear(inputs, 32), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(32, 1)
         )
@@ -131,16 +140,17 @@ class Localiser(nn.Module):
 
     def encode(self, pixels: Tensor, tables: Tensor) -> Encoded:
         """Local features, which no place further away than some 150 pixels has a part in."""
-        maps = self.trunk(self.planes(pixels))
         height, width = pixels.shape[2] // CELL, pixels.shape[3] // CELL
-        features = sum(
-            _levelled(level, one, (height, width))
-            for level, one in zip(self.levels, maps, strict=True)
-        )
+        learned, fine = [], None
+        if self.looked is not None:
+            levels, fine = self.looked(pixels, (height, width))
+            learned.append(levels)
         if self.jpeg is not None:
-            features = features + self.jpeg(pixels, tables)
-        fine = _resized(self.fine(maps[self._finest]), (height * 2, width * 2))
-        return Encoded(self.norm(features), fine)
+            learned.append(self.jpeg(pixels, tables))
+        features = [] if self.norm is None else [self.norm(torch.stack(learned).sum(0))]
+        if self.traces is not None:
+            features.append(self.traces(pixels, tables))
+        return Encoded(torch.cat(features, 1), fine)
 
     def compare(self, parts: list[Tensor]) -> Spread:
         """What a picture's features, (B, C, h, w) in one part or several, are like on the whole."""
@@ -150,10 +160,15 @@ class Localiser(nn.Module):
         features = encoded.features
         if self.config.relative:
             apart = spread.relative(features)
-            features = torch.cat([apart, apart.abs()], 1)
-        features = self.context(self.compared(features))
+            parts = [apart, apart.abs()]
+            if self.traces is not None:
+                parts.append(features[:, -self.traces.channels :])
+            features = torch.cat(parts, 1)
+        features = self.context(self.compared(self.dropped(features)))
         enlarged = F.interpolate(features, scale_factor=2.0, mode="bilinear")
-        return Decoded(self.mask(torch.cat([enlarged, encoded.fine], 1)), features)
+        if encoded.fine is not None:
+            enlarged = torch.cat([enlarged, encoded.fine], 1)
+        return Decoded(self.mask(enlarged), features)
 
     def judge(self, logits: Tensor, pooled: Pooled, spread: Spread) -> Tensor:
         """All mask logits of a picture (B, 1, H / 4, W / 4) and more → raw scores (B,)."""
@@ -165,12 +180,34 @@ class Localiser(nn.Module):
 
     def project(self) -> None:
         """Restore what a step of the optimiser may have broken."""
-        self.planes.project()
+        if self.looked is not None:
+            self.looked.planes.project()
 
     def exported(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Architecture and weights, from which it is built without other files."""
         config = self.config.model_copy(update={"pretrained": False})
         return config.model_dump(mode="json"), self.state_dict()
+
+
+class _Trunk(nn.Module):
+    """Pixels → the features of all levels of a trunk, added up, and fine ones."""
+
+    def __init__(self, config: LocaliserConfig):
+        super().__init__()
+        width = config.channels
+        self.planes = Planes(config.streams)
+        self.trunk = build_trunk(
+            self.planes.channels, config.backbone, config.widths, config.pretrained
+        )
+        self.levels = nn.ModuleList(nn.Conv2d(inner, width, 1) for inner in self.trunk.widths)
+        self._finest = _nearest(self.trunk.reductions, FINE)
+        self.fine = convolved(self.trunk.widths[self._finest], _FINE_CHANNELS, size=1)
+
+    def forward(self, pixels: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        maps = self.trunk(self.planes(pixels))
+        levels = [_levelled(level, one, size) for level, one in zip(self.levels, maps, strict=True)]
+        fine = _resized(self.fine(maps[self._finest]), (size[0] * 2, size[1] * 2))
+        return torch.stack(levels).sum(0), fine
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from forensics.media.image import Picture, encode_image, read_image, read_mask
 from forensics.networks.localiser.network import CELL, FINE
 from forensics.shards.format import Item
 from forensics.training.localiser.losses import region_weights
-from forensics.training.localiser.simulated import tampered
+from forensics.training.localiser.simulated import aged, tampered
 
 Draw = np.random.Generator
 Box = tuple[int, int]
@@ -131,20 +131,20 @@ class Cropper:
     def simulated_pair(self, real: Item, donor: Item, rng: Draw) -> list[Crops]:
         """A crop of a pristine picture, and the same with a region of another history.
 
-        Neither has a table but that of its last saving: the forged one never was in the file.
+        Both pictures are given a past first. Neither crop has a table but that of its last saving:
+        the forged one never was in the file.
         """
         seed = int(rng.integers(2**62))
-        picture = decode(real).picture
-        untouched = np.zeros(picture.pixels.shape[:2], bool)
-        place = self.place(untouched, rng)
-        region = tuple(slice(at, at + self.side) for at in place)
-        forged, mask = picture.pixels.copy(), untouched.copy()
-        forged[region], mask[region] = tampered(
-            picture.pixels[region], decode(donor).picture.pixels, rng
-        )
-        pair = ((picture.pixels, untouched), (forged, mask))
+        host, other = (aged(decode(item).picture.pixels, rng) for item in (real, donor))
+        untouched = np.zeros(host.shape[:2], bool)
+        top, left = self.place(untouched, rng)
+        # Neither grid need begin where the crop's does.
+        region = slice(top, top + self.side), slice(left, left + self.side)
+        forged, mask = host.copy(), untouched.copy()
+        forged[region], mask[region] = tampered(np.ascontiguousarray(host[region]), other, rng)
+        pair = ((host, untouched), (forged, mask))
         return [
-            self.crop(Labelled(Picture(pixels), changed, False), place, seed)
+            self.crop(Labelled(Picture(pixels), changed, False), (top, left), seed)
             for pixels, changed in pair
         ]
 

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from forensics.detectors.network_detector import checked_architecture
 from forensics.errors import UsageError
+from forensics.evaluation.sweep import CLEAN
 from forensics.networks.localiser.network import Localiser, LocaliserConfig
-from forensics.shards.format import Item
+from forensics.shards.format import Item, Split
 from forensics.shards.storage import Url
 from forensics.training.detector.batches import Batches
 from forensics.training.detector.folds import Fold
 from forensics.training.detector.lanes import Family, Lane, LanePlan, PairLane, State
 from forensics.training.detector.processes import Processes
+from forensics.training.detector.windows import Keep
 from forensics.training.localiser.config import LocaliserTrainConfig
 from forensics.training.localiser.crops import Cropper, Crops
 from forensics.training.localiser.held_out import LOGITS, Pictures, chosen, items, joined, look
@@ -41,6 +43,14 @@ class LocaliserPlan:
     config: LocaliserTrainConfig
     fold: Fold
     folder: Path
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        calibrate = self.config.calibrate
+        return () if calibrate is None else calibrate.channels
+
+    def begun(self, among: Processes, loaders: int) -> LocaliserFit:
+        return LocaliserFit(self, among, loaders)
 
 
 class CropLane(PairLane):
@@ -140,6 +150,12 @@ class LocaliserFit(FitLoop[LocaliserLearner]):
         """What all processes' pictures get."""
         return joined(self.among.gathered(look(network, self.among.device, own)))
 
+    def found(self, network: Any, split: Split, keep: Keep, channel: str = CLEAN) -> Pictures:
+        """What it says of the pictures of a split that `keep` wants: this process's share."""
+        among = self.among
+        own = items(self.plan.corpus, split, keep, among.rank, among.count)
+        return look(network, among.device, own, channel)
+
     def _dev(self) -> list[Item]:
         plan, among = self.plan, self.among
         found = items(plan.corpus, "dev", plan.fold.system_heard)
@@ -170,13 +186,17 @@ class LocaliserFit(FitLoop[LocaliserLearner]):
         return Batches(plan, numbers, states, self.loaders)
 
     def _figures(self, dev: Sequence[Item]) -> tuple[tuple[float, ...], dict[str, Any]]:
-        found = self.looked(self.learner.judged, dev)
-        areas = found.auc()
-        mean = float(np.mean(list(areas.values())))
-        f1 = found.pixel_f1()
-        at_zero = float("nan") if f1 is None else float(f1[len(LOGITS) // 2])
-        best = float("nan") if f1 is None else float(f1.max())
-        wanted = mean if f1 is None else (mean + best) / 2
-        rounded = {name: round(value, 4) for name, value in areas.items()}
-        said = {"dev_auc": mean, "dev_f1": at_zero, "dev_best_f1": best, "dev": rounded}
-        return (1 - wanted,), said
+        return figures_of(self.looked(self.learner.judged, dev))
+
+
+def figures_of(found: Pictures) -> tuple[tuple[float, ...], dict[str, Any]]:
+    """What chooses among weights, lower being better, and what the log says."""
+    areas = found.auc()
+    mean = float(np.mean(list(areas.values())))
+    f1 = found.pixel_f1()
+    at_zero = float("nan") if f1 is None else float(f1[len(LOGITS) // 2])
+    best = float("nan") if f1 is None else float(f1.max())
+    wanted = mean if f1 is None else (mean + best) / 2
+    rounded = {name: round(value, 4) for name, value in areas.items()}
+    said = {"dev_auc": mean, "dev_f1": at_zero, "dev_best_f1": best, "dev": rounded}
+    return (1 - wanted,), said

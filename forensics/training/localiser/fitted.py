@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from forensics.evaluation.sweep import CLEAN
-from forensics.networks.localiser.network import Localiser
 from forensics.shards import storage
 from forensics.shards.format import Split
-from forensics.training.detector.folds import everything
+from forensics.training.detector.folds import Fold, everything
 from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.windows import Keep
-from forensics.training.localiser.fit import LocaliserFit, LocaliserPlan
-from forensics.training.localiser.held_out import Pictures, items, joined, look
+from forensics.training.localiser.held_out import Pictures, joined
 from forensics.training.loop import CHECKPOINT
 
 _WEIGHTS, _RECORD = "model.safetensors", "fit.json"
@@ -87,7 +85,33 @@ def _loaded(path: Path) -> Pictures | None:
     return Pictures.load(path) if path.exists() else None
 
 
-def fitted(plan: LocaliserPlan, among: Processes, loaders: int) -> LocaliserFitted:
+class Begun(Protocol):
+    """A fit of a network that marks places in pictures."""
+
+    step: int
+
+    def run(self) -> Any:
+        """The network with the best weights; it has `exported`."""
+        ...
+
+    def found(self, network: Any, split: Split, keep: Keep, channel: str = CLEAN) -> Pictures:
+        """What it says of the pictures of a split that `keep` wants: this process's share."""
+        ...
+
+
+class Plan(Protocol):
+    """What a fit is to do. `channels`: those that pristine pictures are also scored through."""
+
+    @property
+    def fold(self) -> Fold: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def channels(self) -> tuple[str, ...]: ...
+    def begun(self, among: Processes, loaders: int) -> Begun: ...
+
+
+def fitted(plan: Plan, among: Processes, loaders: int) -> LocaliserFitted:
     """Fit, look at what was not seen, and keep that; or what an earlier run kept."""
     if among.is_first:
         plan.folder.mkdir(parents=True, exist_ok=True)
@@ -99,25 +123,22 @@ def fitted(plan: LocaliserPlan, among: Processes, loaders: int) -> LocaliserFitt
     return LocaliserFitted.saved(plan.folder)
 
 
-def _made(plan: LocaliserPlan, among: Processes, loaders: int) -> LocaliserFitted:
-    fit = LocaliserFit(plan, among, loaders)
+def _made(plan: Plan, among: Processes, loaders: int) -> LocaliserFitted:
+    fit = plan.begun(among, loaders)
     network = fit.run()
-    assert isinstance(network, Localiser)
-    fold, calibrate = plan.fold, plan.config.calibrate
+    fold = plan.fold
 
     def found(split: Split, keep: Keep, channel: str = CLEAN) -> Pictures:
-        own = items(plan.corpus, split, keep, among.rank, among.count)
-        return joined(among.gathered(look(network, among.device, own, channel)))
+        return joined(among.gathered(fit.found(network, split, keep, channel)))
 
     dev = found("dev", fold.compared if fold.parts else everything)
     unheard = test = None
     if fold.parts:
-        channels = calibrate.channels if calibrate is not None else ()
         unheard = joined(
             [
                 found("train", fold.unheard),
                 dev.where(~dev.scored.is_bonafide),
-                *(found("train", fold.unheard_real, channel) for channel in channels),
+                *(found("train", fold.unheard_real, channel) for channel in plan.channels),
             ]
         )
     else:

@@ -32,6 +32,35 @@ _AREA = (0.01, 0.3)  # of the host, drawn evenly on a logarithmic scale
 _CORNERS = 12
 
 
+_SCALES, _SAVED_AT, _GRAIN = (0.5, 1.1), (60, 99), (0.5, 4.0)
+_SIDES = (
+    260,
+    1100,
+)  # what ageing leaves of a picture's shorter side at least, of its longer at most
+
+
+def aged(pixels: np.ndarray, rng: Draw) -> np.ndarray:
+    """A picture with a past of its own, so that few pictures stand for many cameras: scaled, saved
+    as JPEG, grained, each or none. uint8 (H, W, 3) → another size."""
+    if rng.random() < 0.7:
+        scale = rng.uniform(*_SCALES)
+        scale = max(
+            min(scale, _SIDES[1] / max(pixels.shape[:2])), _SIDES[0] / min(pixels.shape[:2])
+        )
+        ways = cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4
+        size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
+        pixels = cv2.resize(pixels, size, interpolation=ways[rng.integers(len(ways))])
+    if rng.random() < 0.6:
+        sampling = ("4:2:0", "4:4:4")[rng.integers(2)]
+        pixels = read_image(
+            encode_image(pixels, "jpeg", int(rng.integers(*_SAVED_AT)), sampling)
+        ).pixels
+    if rng.random() < 0.3:
+        grain = rng.standard_normal(pixels.shape, dtype=np.float32) * rng.uniform(*_GRAIN)
+        pixels = np.clip(pixels + grain, 0, 255).astype(np.uint8)
+    return pixels
+
+
 def tampered(host: np.ndarray, donor: np.ndarray, rng: Draw) -> tuple[np.ndarray, np.ndarray]:
     """A picture with one region of another history, and where it is.
 

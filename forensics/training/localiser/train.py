@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from pydantic import BaseModel
 
 from forensics.corpus.index import CorpusInfo, inspect_corpus
 from forensics.detectors.bundle import CONFIG, WEIGHTS, Bundle, BundleCard, Measurement
@@ -29,13 +30,14 @@ from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.train import check_splits, provenance, with_lanes
 from forensics.training.journal import claim
-from forensics.training.localiser.config import LocaliserTrainConfig
+from forensics.training.localiser.config import LocaliserCalibrateConfig, LocaliserTrainConfig
 from forensics.training.localiser.fit import LocaliserPlan
 from forensics.training.localiser.fitted import LocaliserFitted, fitted
 from forensics.training.localiser.held_out import LOGITS, Pictures
 from forensics.training.localiser.report import LocaliserReport, write_report
 
 BUNDLE = "bundle"
+SEEN = "unseen cameras, seen editors"
 UNSEEN = "cameras and editors that the network scored without having seen them"
 
 
@@ -80,18 +82,18 @@ def _train(
     check_splits(info, calibrated=config.calibrate is not None)
     fit = with_lanes(config.fit, among.count, loaders)
     config = config.model_copy(update={"fit": fit})
-    folds = [Fold("all"), *_crossed(config, info)]
-    among.agreed(lambda: _claim(out, info, config))
+    folds = [Fold("all"), *crossed(config.calibrate, info)]
+    among.agreed(lambda: claim_run(out, info, config))
     plans = [
         LocaliserPlan(corpus, _shortened(config, fold), fold, out / "fits" / fold.name)
         for fold in folds
     ]
-    final, *crossed = fit_all(fitted, plans, among, workers, loaders)
+    final, *others = fit_all(fitted, plans, among, workers, loaders)
     calibrated = None
     if config.calibrate is not None:
-        calibrated = calibrate(final, crossed, config.calibrate, info.name, UNSEEN)
-    cut = _cut(final.dev_pictures)
-    measured = _measured(info.name, final, calibrated, cut, command)
+        calibrated = calibrate(final, others, config.calibrate, info.name, UNSEEN)
+    cut = best_cut(final.dev_pictures)
+    measured = measurements(info.name, (SEEN, UNSEEN), final, calibrated, cut, command)
     known: dict[str, Any] = {}
     if calibrated is not None:
         known = {"calibration": calibrated.calibration, "threshold": calibrated.threshold}
@@ -116,19 +118,24 @@ def _shortened(config: LocaliserTrainConfig, fold: Fold) -> LocaliserTrainConfig
     return config.model_copy(update={"fit": fit})
 
 
-def _crossed(config: LocaliserTrainConfig, info: CorpusInfo) -> list[Fold]:
+def crossed(calibrate: LocaliserCalibrateConfig | None, info: CorpusInfo) -> list[Fold]:
     """The fits for calibration; names in `leave_out` are systems or kinds of editors."""
-    if config.calibrate is None:
+    if calibrate is None:
         return []
     made = {name: one.kind for name, one in info.systems.items() if name != "bonafide"}
     left_out = [
         {name for name, kind in made.items() if name in names or kind in names}
-        for names in config.calibrate.leave_out
+        for names in calibrate.leave_out
     ]
     return crossed_folds(left_out, set(made))
 
 
-def _claim(out: Path, info: CorpusInfo, config: LocaliserTrainConfig) -> None:
+def claim_run(out: Path, info: CorpusInfo, config: BaseModel) -> None:
+    """Take the folder for a run of this config and corpus.
+
+    Raises:
+        UsageError: it holds a finished run, or another one.
+    """
     claim(out, yaml.safe_dump({"plan": info.plan, **config.model_dump(mode="json")}))
     if (out / BUNDLE / CONFIG).exists():
         raise UsageError(f"{out} holds a finished run", "name another folder")
@@ -136,22 +143,33 @@ def _claim(out: Path, info: CorpusInfo, config: LocaliserTrainConfig) -> None:
     (out / BUNDLE / WEIGHTS).unlink(missing_ok=True)
 
 
-def _cut(dev: Pictures) -> int:
-    """Where pixel F1 is best on edits that were pasted back; in the middle without any."""
+def best_cut(dev: Pictures) -> int:
+    """Where pixel F1 is best on edits that were pasted back; in the middle without any.
+
+    Returns:
+        A place in `LOGITS`.
+    """
     f1 = dev.pixel_f1()
     return len(LOGITS) // 2 if f1 is None else int(np.argmax(f1))
 
 
-def _measured(
+def measurements(
     corpus_name: str,
+    words: tuple[str, str],
     final: LocaliserFitted,
     calibrated: Calibrated | None,
     cut: int,
     command: str,
 ) -> list[Measurement]:
+    """The figures of a run.
+
+    Args:
+        words: what the test split is, and what the crossed fits scored.
+        cut: a place in `LOGITS`.
+    """
     test = final.test_pictures
     assert test is not None
-    on = f"{corpus_name}, test split (unseen cameras, seen editors)"
+    on = f"{corpus_name}, test split ({words[0]})"
     measured = _areas(on, test.scored, command)
     for mode in ("composite", "regenerated"):
         f1 = test.pixel_f1(mode)
@@ -167,7 +185,7 @@ def _measured(
                 for where, value in named
             ]
     if calibrated is not None:
-        measured += _areas(f"{corpus_name}, {UNSEEN}", calibrated.unheard, command)
+        measured += _areas(f"{corpus_name}, {words[1]}", calibrated.unheard, command)
         llr = calibrated.calibration.llr(test.scored.score[test.scored.is_bonafide])
         above = calibrated.threshold.manipulated_above
         alarms = float(np.mean(1 / (1 + np.exp(llr)) > above))
