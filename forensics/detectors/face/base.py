@@ -7,6 +7,7 @@ not judged.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,6 +20,7 @@ from forensics.errors import UsageError
 from forensics.media.image import Picture
 
 if TYPE_CHECKING:
+    from forensics.faces.base import Face
     from forensics.faces.tools import FaceTools
 
 MOST_FACES = 5
@@ -56,8 +58,11 @@ class FaceDetector(ImageDetector):
         """uint8 (N, side, side, 3) RGB → what is said of each, by itself."""
 
     def examine(self, picture: Picture) -> Finding:
+        return self.examine_faces(picture, self.faces.locate(picture.upright(picture.pixels)))
+
+    def examine_faces(self, picture: Picture, found: Sequence[Face]) -> Finding:
+        """Judge faces that somebody has found, largest first, in the picture as viewers show it."""
         pixels = picture.upright(picture.pixels)
-        found = self.faces.locate(pixels)
         if not found:
             return Finding(None, "no face was found")
         large = [face for face in found if _length(face.box) >= LEAST_FACE][:MOST_FACES]
@@ -79,8 +84,8 @@ class FaceDetector(ImageDetector):
                 "box": boxes[worst],
                 "face": list(large[worst].box),
                 "faces": [
-                    {"box": box, "score": round(one.score, 4)}
-                    for box, one in zip(boxes, scores, strict=True)
+                    {"box": box, "face": list(face.box), "score": round(one.score, 4)}
+                    for face, box, one in zip(large, boxes, scores, strict=True)
                 ],
                 "faces_found": len(found),
             },
