@@ -12,7 +12,7 @@ from forensics.cli.console import print_json
 
 
 def import_weights(
-    family: Annotated[str, typer.Argument(help="aasist, hiercon, sls, meso4, or taef2.")],
+    family: Annotated[str, typer.Argument(help="aasist, hiercon, sls, meso4, fsfm or taef2.")],
     checkpoint: Annotated[
         Path,
         typer.Argument(help="Published state dict (.pth), of meso4 .h5; of taef2 its folder."),
@@ -30,6 +30,9 @@ def import_weights(
     """
     if family == "taef2":
         _import_taef2(checkpoint, out, json)
+        return
+    if family == "fsfm":
+        _import_fsfm(checkpoint, out, heads, json)
         return
     if family == "meso4":
         from forensics.detectors.importing_meso4 import import_meso4
@@ -74,6 +77,25 @@ def _import_taef2(source: Path, out: Path, json: bool) -> None:
         return
     print(f"taef2: {done.keys} keys matched; {done.origin}; licence {done.licence}")
     print(f"use: weights: {shlex.quote(str(out))} in the editors latent and regenerate")
+
+
+def _import_fsfm(source: Path, out: Path, heads: int | None, json: bool) -> None:
+    from forensics.detectors.importing_fsfm import import_fsfm
+
+    done = import_fsfm(source, out, heads)
+    if json:
+        about = {"trained_on": done.trained_on, "licence": done.licence}
+        counts = {"keys_matched": done.keys, "keys_left_out": list(done.left_out)}
+        print_json({"encoder": "face-encoder", "folder": str(out), **counts, **about})
+        return
+    print(f"face-encoder: {done.keys} keys matched")
+    if done.left_out:
+        print(f"not needed, left out: {', '.join(done.left_out)}")
+    print(f"trained on {done.trained_on}; licence {done.licence}")
+    print(
+        "use: forensics train face-classifier --set architecture.backbone=encoder "
+        f"--set architecture.encoder_weights={shlex.quote(str(out))} …"
+    )
 
 
 def export_onnx(

@@ -1,13 +1,15 @@
 """Turns one checkpoint into safetensors, in a process of its own: `checkpoint_worker.py IN OUT`.
 
 Run by `importing` with Python's isolated mode, so it imports nothing of this package. Of a pickle
-only tensors are unpickled (`weights_only=True`), of a Keras weights file (HDF5) only the arrays
-that its layers name are read; all within limits on memory, time, open files and output size.
-The last line of standard error says why a checkpoint was refused; the exit status is then 3.
+only tensors and plain values are unpickled (`weights_only=True`), of a Keras weights file (HDF5)
+only the arrays that its layers name are read; all within limits on memory, time, open files and
+output size. The last line of standard error says why a checkpoint was refused; the exit status is
+then 3.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import pickle
 import re
@@ -41,6 +43,8 @@ def _pickled(source: Path, target: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
+    # Trainers in the line of MAE save their arguments beside the weights: attributes, no code.
+    torch.serialization.add_safe_globals([argparse.Namespace])
     _limit(source.stat().st_size)  # not before the libraries are in memory
     loaded = torch.load(source, map_location="cpu", weights_only=True)
     save_file(_state_dict(loaded), target)

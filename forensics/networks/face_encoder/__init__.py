@@ -1,0 +1,1 @@
+"""A ViT that is pretrained on real faces by masking (FSFM), and what that takes."""
