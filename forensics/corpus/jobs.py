@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 REJECTED = "check: "
 NO_SCENE = "scene: "
-REJECTIONS = (REJECTED, NO_SCENE)
-"""How reasons begin that are no fault: a check refused an edit, a frame offered nothing to edit."""
+NO_FACE = "face: "
+REJECTIONS = (REJECTED, NO_SCENE, NO_FACE)
+"""How reasons begin that are no fault: a check refused an edit, a frame offered nothing to edit, a
+photo no face that can be told."""
 
 
 @dataclass

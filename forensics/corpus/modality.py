@@ -19,7 +19,11 @@ from forensics.shards import storage
 if TYPE_CHECKING:
     from forensics.corpus.shard_job import ShardRun
 
-MODALITIES = {"speech": "forensics.corpus.speech", "image": "forensics.corpus.images"}
+MODALITIES = {
+    "speech": "forensics.corpus.speech",
+    "image": "forensics.corpus.images",
+    "face": "forensics.corpus.faces",
+}
 _MAX_PLAN_BYTES = 1 << 32
 
 

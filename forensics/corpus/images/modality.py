@@ -12,11 +12,8 @@ from forensics.corpus.images.shard_job import ImageShardRun
 from forensics.corpus.images.source import load_source
 from forensics.corpus.item import Source
 from forensics.corpus.modality import Modality
+from forensics.corpus.pictures.encoder import estimated_bytes
 
-# Two tar headers with their padding, about 1.5 kB of metadata, a small mask.
-_OVERHEAD_BYTES = 3 * (512 + 256) + 1536 + 1024
-# Of surveillance frames, measured; they are what the eye would call plain.
-_JPEG_BYTES_PER_PIXEL, _PNG_BYTES_PER_PIXEL = 0.16, 1.6
 _FEW_GROUPS = 10
 
 
@@ -41,10 +38,7 @@ class ImageModality(Modality):
         return planned.source.width * planned.source.height / 1e6
 
     def bytes(self, plan: ImagePlan, amount: float, items: int) -> int:
-        weights = plan.recipe.encoder.formats
-        share = weights.get("png", 0.0) / sum(weights.values())
-        per_pixel = _PNG_BYTES_PER_PIXEL * share + _JPEG_BYTES_PER_PIXEL * (1 - share)
-        return round(amount * 1e6 * per_pixel + items * _OVERHEAD_BYTES)
+        return estimated_bytes(plan.recipe.encoder, amount, items)
 
     def warnings(self, plan: ImagePlan) -> list[str]:
         found = []

@@ -20,6 +20,10 @@ from forensics.media.image import encode_image
 # that frames are read that moves a pixel.
 ROAD_VERSION = "1"
 _STREAM = 0x656E63
+# Two tar headers with their padding, about 1.5 kB of metadata, a small mask.
+_OVERHEAD_BYTES = 3 * (512 + 256) + 1536 + 1024
+# Of surveillance frames, measured; they are what the eye would call plain.
+_JPEG_BYTES_PER_PIXEL, _PNG_BYTES_PER_PIXEL = 0.16, 1.6
 
 
 @dataclass(frozen=True)
@@ -70,3 +74,10 @@ def _weighted(rng: np.random.Generator, weights: dict[Any, float]) -> Any:
     names = sorted(weights)
     share = np.array([weights[name] for name in names])
     return names[int(rng.choice(len(names), p=share / share.sum()))]
+
+
+def estimated_bytes(encoder: Encoder, megapixels: float, items: int) -> int:
+    """What so many items come to in shards."""
+    share = encoder.formats.get("png", 0.0) / sum(encoder.formats.values())
+    per_pixel = _PNG_BYTES_PER_PIXEL * share + _JPEG_BYTES_PER_PIXEL * (1 - share)
+    return round(megapixels * 1e6 * per_pixel + items * _OVERHEAD_BYTES)
