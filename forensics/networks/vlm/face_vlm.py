@@ -31,6 +31,7 @@ class Read:
         is_image: bool (L,).
         ids: int64 (L,), -1 where an image is.
         answer: where the answer begins.
+        verdict: where the word yes or no is, in an answer that has one.
         grids: of the images.
         identity: whose tokens it may hold.
     """
@@ -39,6 +40,7 @@ class Read:
     is_image: Tensor
     ids: Tensor
     answer: int
+    verdict: int | None
     grids: tuple[Tensor, ...]
     identity: str | None
 
@@ -216,7 +218,10 @@ class FaceVlm:
         tokens = self._tokens(talk.identity)
         prompt = self.wording.prompt(talk)
         begun = self.wording.ids(prompt, tokens, begins=True)
-        whole = begun + self.wording.ids(talk.answer, tokens, begins=False) * bool(talk.answer)
+        said = self.wording.ids(talk.answer, tokens, begins=False) if talk.answer else []
+        if talk.verdict is not None and self.wording.end is not None:
+            said.append(self.wording.end)
+        whole = begun + said
         images = [i for i, one in enumerate(begun) if one == self.family.image_token]
         if len(images) != len(seen):
             raise UsageError(f"{len(seen)} images in a prompt that has places for {len(images)}")
@@ -234,10 +239,13 @@ class FaceVlm:
                 is_image.append(torch.arange(len(own)) < len(one.tokens))
             start = place + 1
         embedded = torch.cat(parts)
-        answer = len(embedded) - (len(whole) - len(begun))
+        answer = len(embedded) - len(said)
+        verdict = None
+        if talk.verdict is not None and talk.verdict >= 0:
+            verdict = answer + self.wording.token_at(talk.answer, talk.verdict)
         grids = tuple(one.grid for one in seen if one.grid is not None)
         marked = torch.cat(is_image).to(self.device)
-        return Read(embedded, marked, torch.cat(spread), answer, grids, talk.identity)
+        return Read(embedded, marked, torch.cat(spread), answer, verdict, grids, talk.identity)
 
     def _joined(self, seen: Seen) -> Tensor:
         """An image's tokens, the adapter's behind them."""

@@ -29,6 +29,14 @@ class Seen:
     shallow: Tensor | None = None
     grid: Tensor | None = None
 
+    def to(self, device: torch.device | str) -> Seen:
+        moved = (one if one is None else one.to(device) for one in (self.shallow, self.grid))
+        return Seen(self.tokens.to(device), *moved)
+
+    @property
+    def bytes(self) -> int:
+        return self.tokens.nbytes + (0 if self.shallow is None else self.shallow.nbytes)
+
 
 class Family(ABC):
     """A loaded model and its processor."""

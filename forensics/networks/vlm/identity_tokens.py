@@ -7,7 +7,7 @@ an index table, and `torch.where` chooses between a row of the base and a row of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -116,20 +116,27 @@ class IdentityTokens(nn.Module):
         allowed = allowed.reshape(len(owners), *[1] * (own.ndim - 2), len(rows))
         return torch.cat([base, own.masked_fill(~allowed, float("-inf"))], dim=-1)
 
-    def initial(self, name: str, tokens: tuple[str, ...], seed: int) -> IdentityRows:
-        """Rows to begin an enrolment with: like rows of the base, chosen by the seed alone."""
-        weight = self._base[0].weight.detach()
-        inputs = _drawn_like(weight, len(tokens), seed)
+    def initial(
+        self,
+        name: str,
+        tokens: tuple[str, ...],
+        seed: int,
+        like: Literal["base", "normal"] = "base",
+    ) -> IdentityRows:
+        """Rows to begin an enrolment with, chosen by the seed alone.
+
+        Args:
+            like: with mean and spread of the base's rows, or with 0 and 1.
+        """
+        inputs = np.random.default_rng(seed).standard_normal((len(tokens), self.width))
+        if like == "base":
+            weight = self._base[0].weight.detach()
+            rows = weight[:: max(1, len(weight) // 4096)].float().cpu().numpy()
+            inputs = rows.mean(axis=0) + rows.std(axis=0) * inputs
+        inputs = inputs.astype(np.float32)
         head = inputs if self.tied else np.zeros_like(inputs)
         return IdentityRows(name, tokens, inputs, head)
 
     def _parameter(self, rows: list[np.ndarray]) -> nn.Parameter:
         stacked = np.concatenate([np.zeros((0, self.width), np.float32), *rows])
         return nn.Parameter(torch.from_numpy(stacked).to(self.input_rows.device))
-
-
-def _drawn_like(weight: Tensor, count: int, seed: int) -> np.ndarray:
-    """Mean of the rows and noise of their spread, float32 (count, d)."""
-    rows = weight[:: max(1, len(weight) // 4096)].float().cpu().numpy()
-    noise = np.random.default_rng(seed).standard_normal((count, rows.shape[1]))
-    return (rows.mean(axis=0) + rows.std(axis=0) * noise).astype(np.float32)

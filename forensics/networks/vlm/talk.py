@@ -25,12 +25,15 @@ class Talk:
         pictures: uint8 (H, W, 3) RGB each, before the words.
         identity: whose rows.
         answer: how the answer begins, or all of it.
+        verdict: where in `answer` the word yes or no begins; then the answer is whole, and its end
+            is part of what is learned. -1: there is no such word; None: the answer is not whole.
     """
 
     text: str
     pictures: tuple[np.ndarray, ...] = ()
     identity: str | None = None
     answer: str = ""
+    verdict: int | None = None
 
 
 class Wording:
@@ -82,6 +85,12 @@ class Wording:
         begins = begins and not (first and words.startswith(first))  # some templates write it
         found = self.tokenizer(words, add_special_tokens=begins)["input_ids"]
         return [tokens[self._known(i, tokens)] if i in self._named else i for i in found]
+
+    def token_at(self, words: str, place: int) -> int:
+        """Which of a text's tokens the character at `place` is in."""
+        found = self.tokenizer(words, add_special_tokens=False, return_offsets_mapping=True)
+        ends = [end for _, end in found["offset_mapping"]]
+        return next(i for i, end in enumerate(ends) if end > place)
 
     def text(self, ids: list[int], tokens: Mapping[str, int], name: str) -> str:
         """Ids that were generated → words; identity tokens read as the person's name."""
