@@ -207,6 +207,7 @@ def _render_info(info: CorpusInfo) -> str:
     for title, counts in (
         ("edits", info.edits),
         ("modes", info.modes),
+        ("roles", info.roles),
         ("domains", info.domains),
         ("licences", info.licences),
         ("failures", info.failures_by_reason),

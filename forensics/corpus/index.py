@@ -50,6 +50,7 @@ class CorpusInfo(_Strict):
 
     Attributes:
         edits, modes: of edited images: items by type of edit, and by what made their pixels.
+        roles: of faces: items by what they play.
     """
 
     format: int = INFO_FORMAT
@@ -64,6 +65,7 @@ class CorpusInfo(_Strict):
     licences: dict[str, int]
     edits: dict[str, int] | None = None
     modes: dict[str, int] | None = None
+    roles: dict[str, int] | None = None
     failures_by_reason: dict[str, int]
     missing_systems: dict[str, str]
 
@@ -158,6 +160,7 @@ def summarise(
         licences=dict(sorted(Counter(meta.licence for _, meta in metas).items())),
         edits=_told(metas, "edit"),
         modes=_told(metas, "mode"),
+        roles=_told(metas, "role") or None,
         failures_by_reason=dict(sorted(Counter(f.reason for f in failures).items())),
         missing_systems=missing,
     )

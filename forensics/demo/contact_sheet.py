@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from forensics.shards.format import Item, Split
 
 Pair = tuple["Item", "Item"]
+Row = tuple[str, Sequence[np.ndarray | None]]
 _CELL = 2.6  # inches
 _HEADS = ("pristine", "forged", "mask", "found")
 
@@ -30,6 +31,8 @@ def contact_sheet(
 ) -> int:
     """Write a PNG (or what `out`'s suffix says): one row an editor, then further ones of each.
 
+    A corpus of faces has rows of every role instead; see `forensics.demo.identity_sheet`.
+
     Args:
         corpus: folder or URL of a corpus of images.
         detector: adds a column with its heatmap (1 = manipulated) over the forged frame.
@@ -41,39 +44,52 @@ def contact_sheet(
     Raises:
         UsageError: the split holds no forged frame with a pristine sibling.
     """
-    from matplotlib.figure import Figure
+    from forensics import shards
+    from forensics.demo import identity_sheet
 
-    chosen = _choose(list(_pairs(corpus, split)), rows)
-    if not chosen:
+    items = shards.open(str(corpus), split, shuffle=False, rank=0, world_size=1)
+    first = next(iter(items), None)
+    columns = _HEADS if detector else _HEADS[:3]
+    if first is not None and "claimed" in first.meta.params:
+        columns = identity_sheet.HEADS if detector else identity_sheet.HEADS[:-1]
+        labelled = identity_sheet.rows_of(items, rows, detector)
+    else:
+        chosen = _choose(list(_pairs(items)), rows)
+        labelled = [(_label(forged), _row(real, forged, detector)) for real, forged in chosen]
+    if not labelled:
         raise UsageError(
             f"{corpus} holds no forged frames beside pristine ones in its {split} split",
             "name an image corpus, or another --split",
         )
-    columns = _HEADS if detector else _HEADS[:3]
-    figure = Figure(figsize=(_CELL * len(columns), 0.72 * _CELL * len(chosen)), dpi=100)
-    axes = figure.subplots(len(chosen), len(columns), squeeze=False)
-    for cells, (pristine, forged) in zip(axes, chosen, strict=True):
-        for cell, name, picture in zip(
-            cells, columns, _row(pristine, forged, detector), strict=True
-        ):
-            cell.imshow(picture, cmap="gray", vmin=0, vmax=255)
+    _draw(out, columns, labelled)
+    return len(labelled)
+
+
+def _draw(out: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_CELL * len(columns), 0.72 * _CELL * len(rows)), dpi=100)
+    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    for cell, name in zip(axes[0], columns, strict=True):
+        cell.set_title(name, fontsize=9)
+    for cells, (label, pictures) in zip(axes, rows, strict=True):
+        for cell, picture in zip(cells, pictures, strict=True):
+            if picture is None:
+                cell.set_frame_on(False)
+            else:
+                cell.imshow(picture, cmap="gray", vmin=0, vmax=255)
             cell.set_xticks([])
             cell.set_yticks([])
-            if cells is axes[0]:
-                cell.set_title(name, fontsize=9)
-        cells[0].set_ylabel(_label(forged), fontsize=7)
+        cells[0].set_ylabel(label, fontsize=7)
     figure.tight_layout(pad=0.4)
     figure.savefig(out)
-    return len(chosen)
 
 
-def _pairs(corpus: str | Path, split: Split) -> Iterator[Pair]:
+def _pairs(items: Iterable[Item]) -> Iterator[Pair]:
     """Forged items, each with the pristine item of its frame."""
-    from forensics import shards
-
     pristine: Item | None = None
     waiting: list[Item] = []
-    for item in shards.open(str(corpus), split, shuffle=False, rank=0, world_size=1):
+    for item in items:
         if waiting and waiting[-1].meta.source_id != item.meta.source_id:
             waiting = []
         if pristine is not None and pristine.meta.source_id != item.meta.source_id:
@@ -108,14 +124,24 @@ def _choose(pairs: list[Pair], rows: int) -> list[Pair]:
 
 
 def _row(pristine: Item, forged: Item, detector: ImageDetector | None) -> list[np.ndarray]:
+    from forensics.media.image import read_image
+
+    real = read_image(pristine.media)
+    assert forged.mask is not None  # `_pairs` chose it for that
+    return [real.pixels, *shown(forged, detector)]
+
+
+def shown(item: Item, detector: ImageDetector | None) -> list[np.ndarray]:
+    """The picture, its mask (black where it has none), and what a detector finds, with one."""
     from PIL import Image
 
     from forensics.media.image import read_image
 
-    real, picture = read_image(pristine.media), read_image(forged.media)
-    assert forged.mask is not None  # `_pairs` chose it for that
-    mask = np.asarray(Image.open(io.BytesIO(forged.mask)).convert("L"))
-    row = [real.pixels, picture.pixels, mask]
+    picture = read_image(item.media)
+    mask = np.zeros(picture.pixels.shape[:2], np.uint8)
+    if item.mask is not None:
+        mask = np.asarray(Image.open(io.BytesIO(item.mask)).convert("L"))
+    row = [picture.pixels, mask]
     if detector is not None:
         heatmap = detector.examine(picture).heatmap
         row.append(picture.pixels if heatmap is None else heated(picture.pixels, heatmap))

@@ -15,6 +15,7 @@ EDITORS = (
     "Plain Slow Regenerates Resizes NotFinite Floats Raises Refuses Nothing Spills NoEdit Details "
     "EmptyMask Hangs Crashes Vandal Pair Plate"
 )
+FORGERS = "Paste Shade Slow Scene Nobody Refuses Spills"
 ENGINES = "Slow Raises Silent NotFinite Short Hangs Crashes WrongRate Listed Details Vandal Noisy"
 
 
@@ -27,8 +28,10 @@ def plugin(tmp_path_factory):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-engines\nVersion: 1\n")
     engines = "".join(f"{name.lower()} = odd_engines:{name}\n" for name in ENGINES.split())
     editors = "".join(f"{name.lower()} = odd_editors:{name}\n" for name in EDITORS.split())
+    forgers = "".join(f"{name.lower()} = odd_forgers:{name}\n" for name in FORGERS.split())
     (info / "entry_points.txt").write_text(
         f"[forensics.generators]\n{engines}[forensics.editors]\n{editors}"
+        f"[forensics.face_forgers]\n{forgers}"
     )
     return site
 
@@ -102,6 +105,32 @@ def make_image_recipe(tmp_path):
             checks: {{area: [0, 1], exposure: 255, seam: 100}}
             frames_per_shard: {shard}
             timeout_s: {timeout_s}
+            """)
+            + more
+        )
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_face_recipe(tmp_path):
+    """`make_face_recipe(systems, more)` → path of a small recipe; `more` are lines of YAML."""
+
+    def make(systems, more="", shard=4, enrol=1):
+        path = tmp_path / "small-faces.yaml"
+        path.write_text(
+            textwrap.dedent(f"""
+            name: small-faces
+            version: 1
+            modality: face
+            summary: for tests
+            systems: {systems}
+            splits: {{train: 0.5, test: 0.5}}
+            enrol: {enrol}
+            lookalikes: {{per_identity: 1, among: 2}}
+            checks: {{area: [0, 1], exposure: 255, seam: 100, psnr_db: 0}}
+            photos_per_shard: {shard}
             """)
             + more
         )

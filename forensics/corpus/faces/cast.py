@@ -54,15 +54,9 @@ class Cast:
         """Photo id → whom it claims to show; a photo claims one name at most.
 
         Everybody in turn takes the photo that resembles them most, of those of the people who
-        resemble them most.
+        resemble them most; with colour or without as theirs are.
         """
-        wanted = {
-            name: [photo for other in self._alike[name][:among] for photo in self._photos[other]]
-            for name in self._photos
-        }
-        for name, offered in wanted.items():
-            centre = self._centres[name]
-            offered.sort(key=lambda p: (-float(self._vectors[p.id] @ centre), p.id))
+        wanted = {name: self._resembling(name, among) for name in self._photos}
         claims: dict[str, str] = {}
         for _ in range(per_identity):
             for name, offered in wanted.items():
@@ -97,6 +91,20 @@ class Cast:
             if photo.id != donor.id and photo.grey == donor.grey
         ]
         return [donor, *others][:count]
+
+    def _resembling(self, name: str, among: int) -> list[Photo]:
+        """Photos of the people who resemble this one most, the most similar photo first."""
+        sorts = {photo.grey for photo in self._photos[name]}
+        offered = (
+            [photo for photo in self._photos[other] if photo.grey in sorts]
+            for other in self._alike[name]
+        )
+        people = [photos for photos in offered if photos][:among]
+        centre = self._centres[name]
+        return sorted(
+            (photo for photos in people for photo in photos),
+            key=lambda photo: (-float(self._vectors[photo.id] @ centre), photo.id),
+        )
 
     def _most_alike(self, name: str) -> list[str]:
         """Everybody of another group, the most similar first."""
