@@ -35,7 +35,7 @@ class CascadeLocator(FaceLocator):
             faces are found.
     """
 
-    def __init__(self, votes: int = 4, longest: int = 640, margin: float = 0.15):
+    def __init__(self, votes: int = 5, longest: int = 640, margin: float = 0.15):
         self.votes, self.longest, self.margin = votes, longest, margin
 
     def locate(self, pixels: np.ndarray) -> list[Face]:
