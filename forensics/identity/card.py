@@ -132,6 +132,7 @@ class TokenCard(_Frozen):
         model: the base model's id or folder's name; model_fingerprint: hash of what was loaded,
             adapter included.
         prompt_version: of the questions that were asked.
+        told_similarity: whether the questions name the face's similarity to the person.
         calibration, threshold: of the logit difference; None where too few photos were held out.
         trial: None where no photos were held out.
         trained_on: how many photos of which sort, in words.
@@ -141,6 +142,7 @@ class TokenCard(_Frozen):
     model: str = Field(max_length=300)
     model_fingerprint: str = Field(max_length=300)
     prompt_version: str = Field(max_length=80)
+    told_similarity: bool = False
     calibration: Calibration | None = None
     threshold: Threshold | None = None
     trial: Trial | None = None

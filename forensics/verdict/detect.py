@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forensics.errors import UsageError
+from forensics.identity.asking import Asking
+from forensics.identity.tensors import Identity
 from forensics.media.audio import Limits
 from forensics.media.image import ImageLimits
 from forensics.verdict.case import Case
+from forensics.verdict.face_judge import FaceJudge
+from forensics.verdict.face_panel import Panel
 from forensics.verdict.image_judge import ImageJudge, Show
 from forensics.verdict.loading import (
     DEFAULT_DETECTOR,
     DEFAULT_IMAGE_DETECTOR,
+    default_face_detector,
     load_detector,
     resolve_detector,
 )
@@ -48,6 +54,8 @@ def detect(
     threads: int | None = None,
     explain: bool = True,
     show: Show | None = None,
+    identity: str | Identity | Sequence[str | Identity] | None = None,
+    asking: Asking | None = None,
 ) -> list[Verdict]:
     """Judge files: are they genuine or manipulated?
 
@@ -68,6 +76,10 @@ def detect(
         explain: say what the detector looked at, which some can at the cost of one more window.
         show: called with each verdict on pictures, the pixels and the heatmap as soon as they are
             judged; they are not kept.
+        identity: names of enrolled people: does a picture show one of them, and is it genuine?
+            Who was enrolled with a model is judged by their tokens, all others by `detector`: by
+            default `face-default` where it is here, else `image-default`.
+        asking: where these people lie, and what compares them.
 
     Returns:
         One verdict a file, in order. A file that cannot be judged, for whatever reason, gets
@@ -92,6 +104,8 @@ def detect(
             threads=threads,
             explain=explain,
             show=show,
+            identity=identity,
+            asking=asking,
         )
     )
 
@@ -110,20 +124,47 @@ def detect_iter(
     threads: int | None = None,
     explain: bool = True,
     show: Show | None = None,
+    identity: str | Identity | Sequence[str | Identity] | None = None,
+    asking: Asking | None = None,
 ) -> Iterator[Verdict]:
     """As `detect`, one verdict after the other as soon as a batch is scored; for long streams.
 
     The weights of a detector that is named are looked for at once, but loaded only when an input
     proves to be of its modality.
     """
-    loads = _loads(detector, weights, device, threads)
-    speech = images = None
-    if "speech" in loads:
-        speech = SpeechJudge(loads["speech"], config or SpeechConfig(), batch_size, explain)
-    if "image" in loads:
-        images = ImageJudge(loads["image"], show)
-    opener = Opener(limits or Limits(), image_limits or ImageLimits(), frames, frozenset(loads))
+    images: ImageJudge | FaceJudge | None = None
+    speech = None
+    if identity is not None:
+        panel = _panel(identity, asking or Asking(), detector, weights, device, threads)
+        images, judged = FaceJudge(panel, batch_size, explain, show), frozenset({"image"})
+    else:
+        loads = _loads(detector, weights, device, threads)
+        judged = frozenset(loads)
+        if "speech" in loads:
+            speech = SpeechJudge(loads["speech"], config or SpeechConfig(), batch_size, explain)
+        if "image" in loads:
+            images = ImageJudge(loads["image"], show, explain)
+    opener = Opener(limits or Limits(), image_limits or ImageLimits(), frames, judged)
     return _House(opener, speech, images).run(sources(inputs))
+
+
+def _panel(
+    identity: str | Identity | Sequence[str | Identity],
+    asking: Asking,
+    detector: str | Path | SpeechDetector | ImageDetector | None,
+    weights: str | Path | None,
+    device: str,
+    threads: int | None,
+) -> Panel:
+    """The people asked for, and who judges them."""
+    people = asking.people([identity] if isinstance(identity, str | Identity) else identity)
+    vlm, tools = asking.vlm(people, device), asking.tools(people)
+    if detector is None and weights is None:
+        detector = default_face_detector()
+    loads = _loads(detector, weights, device, threads)
+    if "image" not in loads:
+        raise UsageError("people are recognised in pictures, and the detector judges speech", None)
+    return Panel(people, tools, vlm, loads["image"])
 
 
 def _loads(
@@ -150,7 +191,9 @@ def _loads(
 class _House:
     """Opens inputs in order, gives each to the judge of its modality, answers in order."""
 
-    def __init__(self, opener: Opener, speech: SpeechJudge | None, images: ImageJudge | None):
+    def __init__(
+        self, opener: Opener, speech: SpeechJudge | None, images: ImageJudge | FaceJudge | None
+    ):
         self._opener, self._speech, self._images = opener, speech, images
         self._queue: deque[Case] = deque()
 
@@ -162,6 +205,8 @@ class _House:
             yield from self._answers()
         if self._speech is not None:
             self._speech.finish()
+        if isinstance(self._images, FaceJudge):
+            self._images.finish()
         yield from self._answers()
 
     def _take(self, case: Case) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from forensics.media.image import Picture
 from forensics.verdict.decision import calibrated
 from forensics.verdict.regions import MAX_REGIONS, regions_of
-from forensics.verdict.schema import DetectorEntry, Region
+from forensics.verdict.schema import DetectorEntry, FaceResult, Region
 
 if TYPE_CHECKING:
     from forensics.detectors.image.base import Finding, ImageDetector
@@ -53,6 +53,14 @@ def shown_regions(finding: Finding, picture: Picture) -> tuple[Region, ...]:
         return ()
     heatmap = None if finding.heatmap is None else picture.upright(finding.heatmap)
     return regions_of(picture.upright(finding.mask), heatmap)
+
+
+def found_faces(finding: Finding) -> tuple[FaceResult, ...]:
+    """The faces that a detector of faces judged, in the picture as viewers show it."""
+    return tuple(
+        FaceResult(box=tuple(one["face"]), view=tuple(one["box"]))
+        for one in finding.details.get("faces", ())
+    )
 
 
 def words(finding: Finding, regions: tuple[Region, ...], contribution: float | None = None) -> str:

@@ -13,7 +13,8 @@ from forensics.errors import MediaError
 from forensics.media.image import Picture
 from forensics.verdict.case import NO_CREDENTIALS, Case, tags_of, told
 from forensics.verdict.decision import Decision, calibrated, decide, p_manipulated
-from forensics.verdict.image_entries import entries, shown_regions
+from forensics.verdict.face_words import side_argued, written
+from forensics.verdict.image_entries import entries, found_faces, shown_regions
 from forensics.verdict.schema import FrameResult, Input, Region, Threshold, Verdict
 
 if TYPE_CHECKING:
@@ -67,16 +68,17 @@ class ImageJudge:
     Args:
         load: gives the detector, the same at every call; its failure ends the whole run.
         show: gets the pixels and the heatmap of each judged picture.
+        explain: have a detector that can write say something about its verdicts.
     """
 
-    def __init__(self, load: Callable[[], ImageDetector], show: Show | None):
-        self._load, self._show = load, show
+    def __init__(self, load: Callable[[], ImageDetector], show: Show | None, explain: bool = True):
+        self._load, self._show, self._explain = load, show, explain
 
     def see(self, case: Case, picture: Picture) -> None:
         """Judge one picture."""
         detector = self._load()
         case.provenance = picture_provenance(picture)
-        case.input = _sized(case.input, picture).model_copy(update={"format": picture.format})
+        case.input = sized(case.input, picture).model_copy(update={"format": picture.format})
         finding = self._examined(case, detector, picture)
         if finding is not None:
             decision, llr = _decided(detector, finding.score, finding.not_applicable)
@@ -133,10 +135,10 @@ class ImageJudge:
             why = next(iter(reasons), "there are no frames")
             case.fail(MediaError("unsuitable", f"none of {len(results)} frames was judged: {why}"))
             return
-        case.input = _sized(case.input, suspect[1])
+        case.input = sized(case.input, suspect[1])
         raw = middle([r.raw for r in results if r.raw is not None])
         decision, llr = _decided(detector, raw, None, case.modality or "video")
-        case.not_run = (*case.not_run, *_skipped(results))
+        case.not_run = (*case.not_run, *skipped(results))
         self._rule(case, detector, _agreed(decision, results, detector), llr, suspect, results)
 
     def _examined(self, case: Case, detector: ImageDetector, picture: Picture) -> Finding | None:
@@ -172,12 +174,17 @@ class ImageJudge:
                 detectors=entries(detector, finding, picture),
                 regions=shown_regions(finding, picture),
                 frames=frames,
-                not_run=(*case.not_run, *_limits(detector), NO_CREDENTIALS),
+                faces=found_faces(finding),
+                not_run=(*case.not_run, *detector_limits(detector), NO_CREDENTIALS),
                 **case.common(),
             )
         except Exception as error:  # what a detector says does not fit the schema
             case.fail(error)
             return
+        if self._explain and finding.score is not None:
+            genuine = side_argued(verdict.label, finding.score)
+            words = written(lambda: detector.explain(picture, finding, genuine), genuine)
+            verdict = verdict.model_copy(update={"explanation": words})
         case.work = Ruled(verdict)
         if self._show is not None:
             heatmap = None if finding.heatmap is None else picture.upright(finding.heatmap)
@@ -206,7 +213,8 @@ def picture_provenance(picture: Picture) -> dict[str, Any]:
     return found
 
 
-def _sized(known: Input, picture: Picture) -> Input:
+def sized(known: Input, picture: Picture) -> Input:
+    """With the size of the picture as viewers show it."""
     sides = picture.width, picture.height
     width, height = sides if picture.orientation < 5 else sides[::-1]
     return known.model_copy(update={"width": width, "height": height})
@@ -252,9 +260,10 @@ def _result(
     )
 
 
-def _skipped(results: tuple[FrameResult, ...]) -> tuple[str, ...]:
-    skipped = sum(result.not_applicable is not None for result in results)
-    return (f"frames: {skipped} of {len(results)} could not be judged",) if skipped else ()
+def skipped(results: tuple[FrameResult, ...]) -> tuple[str, ...]:
+    """How many frames do not count."""
+    count = sum(result.not_applicable is not None for result in results)
+    return (f"frames: {count} of {len(results)} could not be judged",) if count else ()
 
 
 def _check(finding: Finding, picture: Picture, name: str) -> None:
@@ -277,6 +286,7 @@ def _threshold(detector: ImageDetector) -> Threshold | None:
     return next(iter(detector.bundle.thresholds), None) if detector.bundle else None
 
 
-def _limits(detector: ImageDetector) -> tuple[str, ...]:
+def detector_limits(detector: ImageDetector) -> tuple[str, ...]:
+    """What the detector is known not to do."""
     limits = detector.bundle.config.limits if detector.bundle else ""
     return (f"limits of {detector.name}: {limits}",) if limits else ()

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 DEFAULT_DETECTOR = "speech-default"
 DEFAULT_IMAGE_DETECTOR = "image-default"
+DEFAULT_FACE_DETECTOR = "face-default"
 _DETECTORS = Path(__file__).parent.parent / "detectors"
 _SHIPPED = {
     DEFAULT_DETECTOR: _DETECTORS / "speech" / "weights" / "default",
     DEFAULT_IMAGE_DETECTOR: _DETECTORS / "image" / "weights" / "default",
 }
+_OF_FACES = _DETECTORS / "face" / "weights" / "default"
+if _OF_FACES.is_dir():
+    _SHIPPED[DEFAULT_FACE_DETECTOR] = _OF_FACES
+_VLM, _VLM_CARD = "face-vlm", "vlm.json"  # not a bundle: it pins its tensors and its base itself
 _MAKE_IMAGE_DEFAULT = (
     "train it (forensics train image-fusion --shards CORPUS --out RUN) and name RUN/bundle with "
     "--weights, or name a detector that needs none, for example --detector zero"
@@ -58,6 +63,12 @@ def detector_names() -> list[str]:
     from forensics.detectors.image.base import IMAGE_DETECTORS
 
     return [*_SHIPPED, *DETECTORS.names(), *IMAGE_DETECTORS.names()]
+
+
+def default_face_detector() -> str:
+    """What judges faces when nobody names a detector: one for pictures in general, where there is
+    none for faces."""
+    return DEFAULT_FACE_DETECTOR if DEFAULT_FACE_DETECTOR in _SHIPPED else DEFAULT_IMAGE_DETECTOR
 
 
 def detector_class(name: str) -> type[SpeechDetector] | type[ImageDetector]:
@@ -140,6 +151,8 @@ def _registered(name: str, weights: str | Path | None) -> DetectorSpec:
             f"no weights are named for {name}",
             f"name their folder, or use the detector {default}",
         )
+    if name == _VLM:
+        return _spec(name, Path(weights))
     Bundle.load(Path(weights))
     return _spec(name, Path(weights))
 
@@ -147,6 +160,8 @@ def _registered(name: str, weights: str | Path | None) -> DetectorSpec:
 def _of_folder(folder: Path) -> DetectorSpec:
     from forensics.detectors.bundle import Bundle
 
+    if (folder / _VLM_CARD).is_file():
+        return _spec(_VLM, folder)
     return _spec(Bundle.load(folder).config.detector, folder)
 
 

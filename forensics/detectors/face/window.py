@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 Box = tuple[int, int, int, int]
@@ -38,13 +37,15 @@ class Window:
             min(max(self.top + self.side, 0), height),
         )
 
-    def cut(self, pixels: np.ndarray, side: int, outside: int = cv2.BORDER_REFLECT) -> np.ndarray:
+    def cut(self, pixels: np.ndarray, side: int, outside: int | None = None) -> np.ndarray:
         """What it shows, (H, W, …) → (side, side, …), of the same dtype.
 
         Args:
-            outside: what lies beyond the picture, as OpenCV calls it; mirrored by default, as
-                MesoNet's crops were.
+            outside: what lies beyond the picture, as OpenCV calls it; None mirrors, as MesoNet's
+                crops were.
         """
+        import cv2
+
         height, width = pixels.shape[:2]
         left, top, right, bottom = self.inside(height, width)
         part = cv2.copyMakeBorder(
@@ -53,14 +54,23 @@ class Window:
             self.top + self.side - bottom,
             left - self.left,
             self.left + self.side - right,
-            outside,
+            cv2.BORDER_REFLECT if outside is None else outside,
         )
-        way = cv2.INTER_AREA if self.side > side else cv2.INTER_LINEAR
-        return cv2.resize(part, (side, side), interpolation=way)
+        return resized(part, side)
 
     def paste(self, values: np.ndarray, into: np.ndarray) -> None:
         """Raise `into` (H, W) float32 to `values` (h, w), stretched over this window."""
+        import cv2
+
         left, top, right, bottom = self.inside(*into.shape)
         whole = cv2.resize(values, (self.side, self.side), interpolation=cv2.INTER_LINEAR)
         part = whole[top - self.top : bottom - self.top, left - self.left : right - self.left]
         into[top:bottom, left:right] = np.maximum(into[top:bottom, left:right], part)
+
+
+def resized(pixels: np.ndarray, side: int) -> np.ndarray:
+    """(H, W, …) → (side, side, …), of the same dtype."""
+    import cv2
+
+    way = cv2.INTER_AREA if max(pixels.shape[:2]) > side else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (side, side), interpolation=way)

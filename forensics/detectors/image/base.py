@@ -39,6 +39,19 @@ class Finding:
     parts: dict[str, Finding] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a language model wrote about a verdict that stood.
+
+    Attributes:
+        model: which one; prompt_version: of the words it was given.
+    """
+
+    text: str
+    model: str
+    prompt_version: str
+
+
 class ImageDetector(ABC):
     """Judges one picture at a time, of any size.
 
@@ -74,6 +87,10 @@ class ImageDetector(ABC):
     @abstractmethod
     def examine(self, picture: Picture) -> Finding:
         """Judge. Never raises for a picture that it cannot judge: says so in the finding."""
+
+    def explain(self, picture: Picture, finding: Finding, genuine: bool) -> Words | None:
+        """Words for a verdict on what `examine` found; None from a detector that has none."""
+        return None
 
 
 IMAGE_DETECTORS: Registry[ImageDetector] = Registry(

@@ -1,0 +1,106 @@
+"""Whom a detection is asked about, made ready: people from the store, tools and model they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from forensics.errors import CorpusError, UsageError
+from forensics.identity.questions import rows_of
+from forensics.identity.store import IdentityStore
+from forensics.identity.tensors import Identity
+
+if TYPE_CHECKING:
+    from forensics.faces.tools import FaceConfig, FaceTools
+    from forensics.networks.vlm.face_vlm import FaceVlm
+
+MAX_PEOPLE = 256
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How people are asked for.
+
+    Attributes:
+        store: where they lie; None takes the default.
+        faces: what finds and embeds faces, the same as at enrolment.
+        model: where the vision-language model of their tokens lies; None looks where it lay when
+            they were enrolled.
+        quantisation: of its base, on CUDA.
+    """
+
+    store: IdentityStore | str | Path | None = None
+    faces: FaceConfig | None = None
+    model: str | Path | None = None
+    quantisation: Literal["4bit", "8bit"] | None = None
+
+    def people(self, named: Sequence[str | Identity]) -> list[Identity]:
+        """Everybody named, once each, with consent that holds today.
+
+        Raises:
+            UsageError: somebody was never enrolled, or the consent has expired.
+            CorpusError: a damaged or poisoned identity.
+        """
+        store = self.store if isinstance(self.store, IdentityStore) else IdentityStore(self.store)
+        found: dict[str, Identity] = {}
+        for one in named:
+            person = one if isinstance(one, Identity) else store.get(one)
+            if person.card.consent is not None:
+                person.card.consent.check(person.card.name)
+            found[person.card.slug] = person
+        if not found or len(found) > MAX_PEOPLE:
+            raise UsageError(
+                f"{len(found)} people are asked for", f"name 1 to {MAX_PEOPLE} who are enrolled"
+            )
+        return list(found.values())
+
+    def tools(self, people: Sequence[Identity]) -> FaceTools:
+        """What finds and embeds faces.
+
+        Raises:
+            UsageError: somebody was enrolled with another embedder.
+        """
+        from forensics.faces.tools import open_faces
+
+        tools = open_faces(self.faces)
+        for person in people:
+            if person.card.embedder != tools.fingerprint():
+                raise UsageError(
+                    f"{person.card.name} was enrolled with the face tools {person.card.embedder}, "
+                    f"and these are {tools.fingerprint()}",
+                    "name the same face tools with --faces, or enrol again",
+                )
+        return tools
+
+    def vlm(self, people: Sequence[Identity], device: str) -> Callable[[], FaceVlm]:
+        """Gives the model with everybody's tokens, loaded at the first call.
+
+        Raises:
+            UsageError: people's tokens belong to different models.
+        """
+        with_tokens = [person for person in people if person.card.tokens is not None]
+        cards = [person.card.tokens for person in with_tokens if person.card.tokens]
+        if len({card.model_fingerprint for card in cards}) > 1:
+            names = ", ".join(person.card.name for person in with_tokens)
+            raise UsageError(
+                f"the tokens of {names} belong to different models", "ask for them one by one"
+            )
+
+        @cache
+        def load() -> FaceVlm:
+            from forensics.networks.vlm.loading import open_vlm
+
+            named = self.model or cards[0].model
+            vlm = open_vlm(named, device, self.quantisation)
+            if vlm.fingerprint() != cards[0].model_fingerprint:
+                raise CorpusError(
+                    f"{named} is not the model that {with_tokens[0].card.name}'s tokens are of",
+                    "name that model with --model, or enrol again with this one",
+                )
+            vlm.add_identities([rows_of(person) for person in with_tokens])
+            return vlm
+
+        return load

@@ -1,0 +1,145 @@
+"""Faces in one picture, ready to be compared: found, turned upright, embedded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from forensics.errors import MediaError
+from forensics.faces.base import Face, FaceCrop
+
+if TYPE_CHECKING:
+    from forensics.faces.tools import FaceTools
+
+Box = tuple[int, int, int, int]
+Turn = Literal[0, 90, 180, 270]
+_LARGEST_VIEW = 1024  # pixels
+_SURE = 0.6  # confidence from which nobody looks for faces that lie on their side
+MAX_FACES = 64  # of a picture; a crowd names nobody
+_SURROUNDINGS = 3.5  # side of a view, in sides of the face: hair, clothing, what they are doing
+_QUARTERS: tuple[Turn, ...] = (90, 270, 180)
+
+
+@dataclass(frozen=True)
+class SeenFace:
+    """One face of a picture.
+
+    Attributes:
+        face: in the picture as it was given.
+        turned: by how many degrees it had to be turned, counter-clockwise, to find the face.
+        embedding: unit vector float32 (D,); None where the face is too small.
+        problem: why there is none.
+    """
+
+    face: Face
+    turned: Turn = 0
+    embedding: np.ndarray | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The face with its surroundings: hair, clothing, what the person is doing.
+
+    Attributes:
+        pixels: uint8 (h, w, 3), turned so that the face is upright, 1024 pixels a side at most.
+        face: in the view; None where the picture had to be turned.
+    """
+
+    pixels: np.ndarray
+    face: Face | None
+
+
+def look(pixels: np.ndarray, tools: FaceTools) -> list[SeenFace]:
+    """Faces in uint8 (H, W, 3) RGB, largest first; empty where there are none.
+
+    Where no upright face is sure, the picture is turned by quarters, and the surest turn counts.
+    """
+    best, found = 0, tools.locate(pixels)[:MAX_FACES]
+    if _surest(found) < _SURE:
+        for turn in _QUARTERS:
+            turned = np.ascontiguousarray(np.rot90(pixels, turn // 90))
+            other = tools.locate(turned)[:MAX_FACES]
+            if _surest(other) > _surest(found):
+                best, found = turn, other
+    return _seen(np.ascontiguousarray(np.rot90(pixels, best // 90)), found, best, tools)
+
+
+def view_box(face: Face, width: int, height: int) -> Box:
+    """The face with its surroundings, inside a picture of that size."""
+    left, top, right, bottom = face.box
+    side = _SURROUNDINGS * max(right - left, bottom - top)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return (
+        max(0, round(x - side / 2)),
+        max(0, round(y - side / 2)),
+        min(width, round(x + side / 2)),
+        min(height, round(y + side / 2)),
+    )
+
+
+def view_of(pixels: np.ndarray, seen: SeenFace) -> View:
+    """What a vision-language model is shown of a face, in enrolment and in detection."""
+    left, top, right, bottom = view_box(seen.face, pixels.shape[1], pixels.shape[0])
+    view = np.rot90(pixels[top:bottom, left:right], seen.turned // 90)
+    scale = min(1.0, _LARGEST_VIEW / max(view.shape[:2]))
+    if scale < 1:
+        import cv2
+
+        size = max(1, round(view.shape[1] * scale)), max(1, round(view.shape[0] * scale))
+        view = cv2.resize(np.ascontiguousarray(view), size, interpolation=cv2.INTER_AREA)
+    face = None if seen.turned else _moved(seen.face, left, top, scale)
+    return View(np.ascontiguousarray(view), face)
+
+
+def _moved(face: Face, left: int, top: int, scale: float) -> Face:
+    x0, y0, x1, y1 = face.box
+    corners = ((x0 - left) * scale, (y0 - top) * scale, (x1 - left) * scale, (y1 - top) * scale)
+    marks = face.landmarks
+    if marks is not None:
+        marks = ((marks + 0.5 - (left, top)) * scale - 0.5).astype(np.float32)
+    a, b, c, d = (round(corner) for corner in corners)
+    return Face((a, b, max(c, a + 1), max(d, b + 1)), marks, face.confidence)
+
+
+def _surest(faces: list[Face]) -> float:
+    return max((1.0 if f.confidence is None else f.confidence for f in faces), default=0.0)
+
+
+def _seen(turned: np.ndarray, found: list[Face], turn: Turn, tools: FaceTools) -> list[SeenFace]:
+    size = turned.shape[1], turned.shape[0]
+    crops: dict[int, FaceCrop] = {}
+    problems: dict[int, str] = {}
+    for i, face in enumerate(found):
+        try:
+            crops[i] = tools.crop(turned, face)
+        except MediaError as error:
+            problems[i] = error.what
+    embedded = dict(zip(crops, tools.embed(list(crops.values())), strict=True)) if crops else {}
+    return [
+        SeenFace(_turned_back(face, turn, size), turn, embedded.get(i), problems.get(i))
+        for i, face in enumerate(found)
+    ]
+
+
+def _turned_back(face: Face, turn: Turn, size: tuple[int, int]) -> Face:
+    """The face in the picture before `np.rot90` turned it to `size` (width, height)."""
+    if turn == 0:
+        return face
+    corners = _points_back(np.array(face.box, np.float64).reshape(2, 2), turn, size)
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    marks = None
+    if face.landmarks is not None:
+        marks = _points_back(face.landmarks.astype(np.float64), turn, size).astype(np.float32)
+    box = (round(left), round(top), round(right), round(bottom))
+    return Face(box, marks, face.confidence)
+
+
+def _points_back(points: np.ndarray, turn: Turn, size: tuple[int, int]) -> np.ndarray:
+    """Corners (N, 2) of pixels, x and y; edges lie at whole numbers."""
+    width, height = size
+    x, y = points[:, 0], points[:, 1]
+    back = {90: (height - y, x), 180: (width - x, height - y), 270: (y, width - x)}[turn]
+    return np.stack(back, axis=1)
