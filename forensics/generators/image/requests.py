@@ -123,7 +123,12 @@ def composite(
         CannotEdit: hardly a pixel of the mask changed.
     """
     result = np.where(mask[..., None], pixels, request.pixels)
-    changed = (result != request.pixels).any(axis=2)
-    if not mask.any() or changed.sum() < _LEAST_CHANGE * mask.sum():
+    if not changed_enough(request.pixels, result, mask):
         raise CannotEdit(f"{editor.name}: the edit changes nothing", "choose another region")
     return Edited(result, mask, "composite", details)
+
+
+def changed_enough(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether more than hardly a pixel of the mask changed."""
+    changed = (after != before).any(axis=2)
+    return bool(mask.any() and changed.sum() >= _LEAST_CHANGE * mask.sum())
