@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,16 @@ from forensics.training.config import checked, read_settings
 if TYPE_CHECKING:
     from forensics.training.detector.processes import Processes
 
-TASKS = ("detector", "fusion", "inpainter", "localiser", "vocoder")
+TASKS = (
+    "detector",
+    "face-classifier",
+    "face-encoder",
+    "fusion",
+    "identity-vlm",
+    "inpainter",
+    "localiser",
+    "vocoder",
+)
 
 
 def run(
@@ -65,9 +74,20 @@ def run(
         return _detector(
             settings, config, out, shards, source, seeds, device, workers, loaders, command
         )
-    if task == "localiser":
-        return _localiser(
-            settings, config, out, shards, source, where, seeds, device, workers, loaders, command
+    if task in ("localiser", "face-classifier", "face-encoder", "identity-vlm"):
+        return _on_pictures(
+            task,
+            settings,
+            config,
+            out,
+            shards,
+            source,
+            where,
+            seeds,
+            device,
+            workers,
+            loaders,
+            command,
         )
     if task == "fusion":
         if source is not None or where or seeds:
@@ -113,7 +133,8 @@ def _detector(
         return train(config, shards, out, among, workers=workers, loaders=used, command=command)
 
 
-def _localiser(
+def _on_pictures(
+    task: str,
     settings: dict[str, Any],
     name: str,
     out: Path,
@@ -126,23 +147,47 @@ def _localiser(
     loaders: int | None,
     command: str,
 ) -> BaseModel:
+    """A localiser, a face classifier or a face encoder."""
     from forensics.training.detector.processes import processes
-    from forensics.training.localiser.config import LocaliserTrainConfig
-    from forensics.training.localiser.train import train
 
+    what = f"a {task.replace('-', ' ')} is trained"
     if shards is None or source is not None or where:
         raise UsageError(
-            "a localiser is trained on a corpus of pictures",
+            f"{what} on a corpus of pictures",
             "name it with --shards, and leave out --source and --where",
         )
     if len(seeds) > 1:
-        raise UsageError("a localiser is trained with one seed", "name one")
+        raise UsageError(f"{what} with one seed", "name one")
     if seeds:
         settings["seed"] = seeds[0]
-    config = checked(LocaliserTrainConfig, settings, name)
+    kind, train = _trainer(task)
+    config = checked(kind, settings, name)
     with processes(device) as among:
         used = _loaders(among) if loaders is None else loaders
         return train(config, shards, out, among, workers=workers, loaders=used, command=command)
+
+
+def _trainer(task: str) -> tuple[type[BaseModel], Callable[..., BaseModel]]:
+    """The config of a task on pictures, and what carries it out."""
+    if task == "face-classifier":
+        from forensics.training.face_classifier.config import FaceClassifierTrainConfig
+        from forensics.training.face_classifier.train import train
+
+        return FaceClassifierTrainConfig, train
+    if task == "face-encoder":
+        from forensics.training.face_encoder.config import FaceEncoderTrainConfig
+        from forensics.training.face_encoder.train import train as train_encoder
+
+        return FaceEncoderTrainConfig, train_encoder
+    if task == "identity-vlm":
+        from forensics.training.vlm.config import VlmTrainConfig
+        from forensics.training.vlm.train import train as train_vlm
+
+        return VlmTrainConfig, train_vlm
+    from forensics.training.localiser.config import LocaliserTrainConfig
+    from forensics.training.localiser.train import train as train_localiser
+
+    return LocaliserTrainConfig, train_localiser
 
 
 def _fusion(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class FaceDetector(ImageDetector):
         faces: what finds them.
     """
 
-    side: ClassVar[int]
+    side: int
     margin: float
     faces: FaceTools
 

@@ -33,13 +33,12 @@ class Meso4Detector(FaceDetector):
     summary: ClassVar[str] = "Published deepfake detector of 2018, four convolutions; a baseline"
     paper: ClassVar[str] = "MesoNet: Afchar, Nozick, Yamagishi and Echizen, WIFS 2018"
     needs_weights: ClassVar[bool] = True
-    side: ClassVar[int] = 256
 
     def __init__(self, bundle: Bundle, network: Meso4, device: torch.device, faces: FaceTools):
         import torch
 
         self.bundle, self.faces = bundle, faces
-        self.margin = 1.3
+        self.side, self.margin = 256, 1.3
         self.runtime = f"torch {torch.__version__}, {device}"
         self._network, self._device = network, device
 

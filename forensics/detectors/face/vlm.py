@@ -28,7 +28,7 @@ class FaceVlmDetector(FaceDetector):
     summary: ClassVar[str] = "Vision-language model with a detection adapter, asked about faces"
     paper: ClassVar[str] = "Xu et al., AAAI 2026 (arXiv 2504.09439); score and views are ours"
     needs_weights: ClassVar[bool] = True
-    side: ClassVar[int] = 336
+    side: int = 336
     margin = 3.5
 
     def __init__(self, vlm: FaceVlm, folder: Path, faces: FaceTools):

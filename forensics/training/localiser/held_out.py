@@ -116,7 +116,7 @@ def look(
         labelled = decode(item)
         pixels, mask, table = labelled.picture.pixels, labelled.mask, luma_table(labelled.picture)
         if channel != CLEAN:
-            pixels, mask, table = _through(channel, item.key, pixels, mask)
+            pixels, mask, table = through(channel, item.key, pixels, mask)
         found = localise(network, pixels, table, device)
         score.append(found.score)
         system.append(item.meta.system)
@@ -136,7 +136,7 @@ def look(
     )
 
 
-def _through(
+def through(
     channel: str, key: str, pixels: np.ndarray, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Pixels and mask after a channel, saved as JPEG in the end; and the table of that."""

@@ -1,0 +1,1 @@
+"""Trains the classifier of forged faces on a corpus of faces."""
