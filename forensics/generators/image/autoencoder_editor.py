@@ -1,4 +1,4 @@
-"""What editors have that go through a latent autoencoder."""
+"""What generators have that go through a latent autoencoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from pydantic import Field
 
-from forensics.generators.base import GeneratorParams
+from forensics.generators.base import Generator, GeneratorParams
 from forensics.generators.image.autoencoder import (
     Autoencoder,
     AutoencoderWeights,
@@ -21,7 +21,7 @@ P = TypeVar("P", bound="AutoencoderParams")
 
 
 class AutoencoderParams(GeneratorParams):
-    """Parameters of editors that go through an autoencoder.
+    """Parameters of generators that go through an autoencoder.
 
     Attributes:
         weights: folder of TAEF2 (`forensics import-weights taef2`) or of a diffusers
@@ -35,8 +35,8 @@ class AutoencoderParams(GeneratorParams):
     threads: int = Field(default=1, ge=1)
 
 
-class AutoencoderEditor(ImageEditor, Generic[P]):
-    """An editor that loads an autoencoder."""
+class AutoencoderGenerator(Generator, Generic[P]):
+    """A generator that loads an autoencoder."""
 
     licence = "Apache-2.0 (code); that of the weights"
     params: P  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -56,3 +56,7 @@ class AutoencoderEditor(ImageEditor, Generic[P]):
     @property
     def autoencoder(self) -> Autoencoder:
         return self._autoencoder
+
+
+class AutoencoderEditor(AutoencoderGenerator[P], ImageEditor):
+    """An editor that loads an autoencoder."""

@@ -118,7 +118,7 @@ class Latent(AutoencoderEditor[LatentParams]):
         covering = request.plan.edit == "removal"
         mask = grown(request.mask, 2) if covering else request.mask
         alpha = feathered(mask, drawn.feather, "outside" if covering else "inside")
-        box = _on_grid(
+        box = on_grid(
             widened(box_of(alpha > 0), _CONTEXT, mask.shape), self.autoencoder.factor, mask.shape
         )
         made, details = self._remade(request, box, mask, drawn, rng)
@@ -179,7 +179,7 @@ class Latent(AutoencoderEditor[LatentParams]):
         return there[0] - here[0], there[1] - here[1]
 
 
-def _on_grid(box: Box, factor: int, shape: tuple[int, ...]) -> Box:
+def on_grid(box: Box, factor: int, shape: tuple[int, ...]) -> Box:
     """The box with its upper left corner on the frame's grid of cells, whole cells where it can."""
     left, top, right, bottom = box
     left, top = left - left % factor, top - top % factor
