@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from forensics.networks.vlm.talk import Talk
 from forensics.progress import Progress
 from forensics.training.vlm.answer_loss import answer_losses
 from forensics.training.vlm.cache import SeenCache
+from forensics.training.vlm.checkpointing import checkpointing
 from forensics.training.vlm.enrol_settings import EnrolSettings
 from forensics.training.vlm.examples import Shown, asked, attribute_of_asked, usual
 
@@ -63,7 +63,7 @@ def enrol_tokens(
     start = vlm.identities.initial(name, settings.tokens, settings.seed, settings.start)
     try:
         vlm.add_identities([start])
-        with _checkpointing(vlm, settings.checkpointing):
+        with checkpointing(vlm, settings.checkpointing):
             _fit(vlm, name, material, settings, progress)
         return vlm.identities.rows_of(name)
     finally:
@@ -184,18 +184,3 @@ def _is_yes(shown: Shown, genuine: bool, kind: Kind, unified: bool) -> bool:
     if unified:
         return looks and acts
     return looks if kind == "appearance" else acts
-
-
-@contextmanager
-def _checkpointing(vlm: FaceVlm, wanted: bool) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
-    # Models recompute in training mode alone; those of these families have no dropout to switch on.
-    vlm.network.gradient_checkpointing_enable({"use_reentrant": False})
-    vlm.network.train()
-    try:
-        yield
-    finally:
-        vlm.network.eval()
-        vlm.network.gradient_checkpointing_disable()
