@@ -3,6 +3,8 @@
 The public API, loaded when first used:
 
     forensics.detect(["call.wav"])                      → list of `Verdict`
+    forensics.enrol("Anna", "photos/")                  → a person to ask for:
+    forensics.detect(["a.jpg"], identity=["Anna"])
     forensics.load_detector("speech-default")           → a detector to keep
     forensics.build_dataset("audeter", "speech/", "corpus/", workers=2)
     forensics.shards.open("corpus/", split="train")     → samples for a training script
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from forensics.auditing.run import audit as audit
     from forensics.corpus.build import build_dataset as build_dataset
     from forensics.evaluation.run import evaluate as evaluate
+    from forensics.identity.enrol import enrol as enrol
     from forensics.verdict.detect import detect as detect
     from forensics.verdict.detect import detect_iter as detect_iter
     from forensics.verdict.loading import load_detector as load_detector
@@ -30,6 +33,7 @@ _API = {
     "build_dataset": "forensics.corpus.build:build_dataset",
     "detect": "forensics.verdict.detect:detect",
     "detect_iter": "forensics.verdict.detect:detect_iter",
+    "enrol": "forensics.identity.enrol:enrol",
     "evaluate": "forensics.evaluation.run:evaluate",
     "load_detector": "forensics.verdict.loading:load_detector",
     "shards": "forensics.shards",
@@ -42,6 +46,7 @@ __all__ = [
     "build_dataset",
     "detect",
     "detect_iter",
+    "enrol",
     "evaluate",
     "load_detector",
     "shards",

@@ -15,6 +15,7 @@ from forensics.cli import (
     detect,
     evaluate,
     export,
+    identity,
     sheet,
     train,
     weights,
@@ -44,6 +45,7 @@ app.command("export-onnx")(weights.export_onnx)
 app.command("list")(catalog.list_entries)
 app.add_typer(catalog.configs, name="configs")
 app.command("demo")(demo.demo)
+app.add_typer(identity.app)
 app.command("doctor")(catalog.doctor)
 
 

@@ -27,6 +27,17 @@ def print_error(error: ForensicsError) -> None:
         print(f"  fix: {error.fix}", file=sys.stderr)
 
 
+def visible(text: str) -> str:
+    """File names may hold line breaks and terminal commands."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def encodable(text: str) -> str:
+    """What the terminal's encoding lacks is written as an escape."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def flush_stdout() -> None:
     """Let `forensics … | head` end quietly: what is left to print goes nowhere."""
     if sys.stdout is None:  # closed by the caller, as in `forensics … >&-`

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forensics.cli.console import print_json
+from forensics.cli.console import encodable, print_json, visible
 
 if TYPE_CHECKING:
+    from forensics.identity.asking import Asking
     from forensics.progress import Progress
     from forensics.verdict.image_judge import Seen, Show
     from forensics.verdict.schema import FrameResult, Region, Verdict
@@ -51,6 +52,25 @@ def detect(
     overlay: Annotated[
         str | None,
         typer.Option(metavar="PNG", help="Also write the picture with heat and regions; likewise."),
+    ] = None,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Is it this enrolled person, really? Repeatable: the likeliest."
+        ),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where enrolled people lie.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Where the model of people's tokens lies, if it has moved."
+        ),
+    ] = None,
+    faces: Annotated[
+        str | None,
+        typer.Option(metavar="YAML", help="What finds and compares faces, as at enrolment."),
     ] = None,
     sequence: Annotated[
         bool,
@@ -92,7 +112,7 @@ def detect(
     thumbnails: dict[int, str] = {}
     verdicts: list[Verdict] = []
     skipped = 0
-    width = min(_MAX_PATH_WIDTH, max(len(_visible(name)) for name in names))
+    width = min(_MAX_PATH_WIDTH, max(len(visible(name)) for name in names))
     found = detect_iter(
         items,
         detector,
@@ -102,6 +122,8 @@ def detect(
         device=device,
         threads=threads,
         show=_shower(names, heatmap, overlay, thumbnails if report else None),
+        identity=identity,
+        asking=_asking(identity, store, model, faces),
     )
     with _progress(len(items)) as progress:
         for verdict in found:
@@ -118,6 +140,22 @@ def detect(
         print(f"report: {report}", file=sys.stderr)
     if skipped:
         raise typer.Exit(3)
+
+
+def _asking(
+    identity: list[str] | None, store: str | None, model: str | None, faces: str | None
+) -> Asking | None:
+    if identity is None:
+        if store or model or faces:
+            from forensics.errors import UsageError
+
+            what = "--store, --model and --faces are about enrolled people"
+            raise UsageError(what, "name one with --identity")
+        return None
+    from forensics.cli.identity import face_config
+    from forensics.identity.asking import Asking
+
+    return Asking(store, face_config(faces), model)
 
 
 def _shower(
@@ -138,7 +176,7 @@ def _shower(
         if maps and seen.heatmap is not None:
             maps.write(seen.index, heat_png(seen.heatmap))
         elif maps:
-            print(f"{_visible(verdict.path)}: no heatmap: {verdict.reason}", file=sys.stderr)
+            print(f"{visible(verdict.path)}: no heatmap: {verdict.reason}", file=sys.stderr)
         if pictures:
             pictures.write(seen.index, overlay_png(verdict, seen))
         if thumbnails is not None and len(thumbnails) < MAX_PICTURES:
@@ -159,7 +197,7 @@ def _progress(count: int) -> AbstractContextManager[Progress | None]:
 def _print(verdict: Verdict, width: int) -> None:
     print(_line(verdict, width))
     for frame in verdict.frames:
-        print(_encodable(f"    {_frame(frame)}"))
+        print(encodable(f"    {_frame(frame)}"))
 
 
 def _line(verdict: Verdict, width: int) -> str:
@@ -168,17 +206,19 @@ def _line(verdict: Verdict, width: int) -> str:
     if verdict.reason == "uncalibrated":
         message += f" (raw {verdict.detectors[0].raw:+.3f}, higher = bona fide)"
     message += _places(verdict.regions)
+    if verdict.explanation is not None:
+        message += f"; {verdict.explanation.model} writes: {verdict.explanation.text}"
     label = f"{verdict.label:14}"
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         label = f"\x1b[{_COLOURS[verdict.label]}m{label}\x1b[0m"
-    path, message = _visible(verdict.path), _visible(message)
-    return _encodable(f"{label}  {p}  {path:{width}}  {verdict.reason}: {message}")
+    path, message = visible(verdict.path), visible(message)
+    return encodable(f"{label}  {p}  {path:{width}}  {verdict.reason}: {message}")
 
 
 def _frame(frame: FrameResult) -> str:
-    where = _visible(frame.name or "") if frame.time_s is None else f"{frame.time_s:8.2f} s"
+    where = visible(frame.name or "") if frame.time_s is None else f"{frame.time_s:8.2f} s"
     if frame.not_applicable is not None:
-        return f"{_p(None)}  {where}  not judged: {_visible(frame.not_applicable)}"
+        return f"{_p(None)}  {where}  not judged: {visible(frame.not_applicable)}"
     raw = "" if frame.p_manipulated is not None else f"  raw {frame.raw:+.3f}"
     return f"{_p(frame.p_manipulated)}  {where}{raw}{_places(frame.regions)}"
 
@@ -194,14 +234,3 @@ def _places(regions: tuple[Region, ...]) -> str:
 
 def _p(p: float | None) -> str:
     return "p   -  " if p is None else f"p {p:.3f}"
-
-
-def _encodable(text: str) -> str:
-    """What the terminal's encoding lacks is written as an escape."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _visible(text: str) -> str:
-    """File names may hold line breaks and terminal commands."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

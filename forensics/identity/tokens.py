@@ -58,6 +58,19 @@ class TokenPlan:
         return TokenLearner(vlm, str(self.model), self.settings or EnrolSettings(), tools)
 
 
+def token_settings(changes: Sequence[str], config: str | None = None) -> EnrolSettings:
+    """How tokens are learned: a shipped config or a YAML file, with `field=VALUE` changes.
+
+    Raises:
+        UsageError: no such config, or fields that are wrong.
+    """
+    from forensics.training.config import changed, checked, read_settings
+    from forensics.training.vlm.enrol_settings import EnrolSettings
+
+    settings = changed({}, changes) if config is None else read_settings(config, changes)
+    return checked(EnrolSettings, settings, config or "--set")
+
+
 @dataclass(frozen=True)
 class Learnt:
     """What a model learned of a person."""

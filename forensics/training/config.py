@@ -30,6 +30,15 @@ def read_settings(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
         raise UsageError(f"{path} is not YAML: {error}", "mend the file") from error
     if not isinstance(settings, dict):
         raise UsageError(f"{path} holds no fields", "begin with task: detector")
+    return changed(settings, changes)
+
+
+def changed(settings: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """The settings with `path.to.field=VALUE` each, changed in place.
+
+    Raises:
+        UsageError: a change that cannot be made.
+    """
     for change in changes:
         _change(settings, change)
     return settings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forensics.verdict.image_judge import Seen
-from forensics.verdict.schema import Region, Verdict
+from forensics.verdict.schema import FaceResult, Region, Verdict
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,6 +20,7 @@ _MIN_WIDTH = 320
 _STRONGEST = 0.65  # opacity of heat 1
 _FAINTEST = 0.1  # heat below is not drawn
 _YELLOW, _RED = np.array([255.0, 214.0, 64.0]), np.array([200.0, 24.0, 32.0])
+_JUDGED = (46, 125, 91)
 _INK, _PAPER, _SOFT = (29, 39, 51), (255, 255, 255), (91, 107, 125)
 
 
@@ -31,7 +32,7 @@ def heat_png(heatmap: np.ndarray) -> bytes:
 
 
 def overlay_png(verdict: Verdict, seen: Seen) -> bytes:
-    """Heat over the picture, numbered boxes around the regions, a legend below."""
+    """Heat over the picture, numbered boxes around the regions, who faces are, a legend below."""
     return _png(_overlay(verdict, seen, MAX_SIDE))
 
 
@@ -53,7 +54,9 @@ def _overlay(verdict: Verdict, seen: Seen, most: int) -> Image:
         heat = Image.fromarray(seen.heatmap.astype(np.float32, copy=False))
         shrunk = np.asarray(heat.resize(size, Image.Resampling.BOX))
         picture = Image.fromarray(_heated(np.asarray(picture), shrunk))
-    _draw_regions(picture, seen.regions, (size[0] / width, size[1] / height))
+    shrink = (size[0] / width, size[1] / height)
+    _draw_faces(picture, verdict.faces, shrink)
+    _draw_regions(picture, seen.regions, shrink)
     return _with_legend(picture, verdict, seen.heatmap is not None)
 
 
@@ -65,18 +68,40 @@ def _heated(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return (pixels * (1 - opacity) + colour * opacity).round().astype(np.uint8)
 
 
+def _draw_faces(picture: Image, faces: tuple[FaceResult, ...], scale: tuple[float, float]) -> None:
+    """A box a face, green where it was judged; below it whom it is like, and how much."""
+    from PIL import ImageDraw
+
+    draw = ImageDraw.Draw(picture)
+    for face in faces:
+        left, top, right, bottom = _scaled(face.box, scale)
+        judged = face.view is not None
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_PAPER, width=3)
+        draw.rectangle((left, top, right, bottom), outline=_JUDGED if judged else _SOFT, width=1)
+        if face.identities:
+            first = face.identities[0]
+            said = f"{first.slug} {first.similarity:.2f}{'' if first.matched else ' no'}"
+            where = (left + 3, max(top, bottom - 13))
+            draw.text(where, said, fill=_PAPER, stroke_width=2, stroke_fill=_INK)
+
+
+def _scaled(
+    box: tuple[int, int, int, int], scale: tuple[float, float]
+) -> tuple[int, int, int, int]:
+    """Left, top, and the last column and row of a box in the picture as it is drawn."""
+    left, top, right, bottom = (round(edge * scale[axis % 2]) for axis, edge in enumerate(box))
+    return left, top, max(right - 1, left), max(bottom - 1, top)
+
+
 def _draw_regions(picture: Image, regions: tuple[Region, ...], scale: tuple[float, float]) -> None:
     from PIL import ImageDraw
 
     draw = ImageDraw.Draw(picture)
     for number, region in enumerate(regions, 1):
-        left, top, right, bottom = (
-            round(edge * scale[axis % 2]) for axis, edge in enumerate(region.box)
-        )
-        box = (left, top, max(right - 1, left), max(bottom - 1, top))
+        box = _scaled(region.box, scale)
         draw.rectangle((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), outline=_PAPER, width=3)
         draw.rectangle(box, outline=_INK, width=1)
-        spot = (left + 3, top + 2)
+        spot = (box[0] + 3, box[1] + 2)
         draw.text(spot, str(number), fill=_PAPER, stroke_width=2, stroke_fill=_INK)
 
 

@@ -1,0 +1,75 @@
+"""How alike photos of one person and of different people are to the face tools: the figures that
+`forensics/identity/known.py` holds.
+
+    python benchmarks/face_gate.py FOLDER [--groups orl lfw]
+
+FOLDER has a manifest.csv with the columns path and identity. Each photo is compared with the centre
+of its person's other photos, and with the centres of all other people.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from forensics.errors import MediaError
+from forensics.faces.tools import FaceTools, open_faces
+from forensics.identity.gate import centre_of, left_out
+from forensics.identity.looking import look
+from forensics.media.image import read_image
+
+
+def embeddings(folder: Path, tools: FaceTools) -> dict[str, np.ndarray]:
+    """Person → unit vectors (N, D) of the largest face of each photo."""
+    found: dict[str, list[np.ndarray]] = {}
+    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            try:
+                picture = read_image(folder / row["path"])
+            except MediaError as error:
+                print(error)
+                continue
+            faces = look(picture.upright(picture.pixels), tools)
+            if faces and faces[0].embedding is not None:
+                found.setdefault(row["identity"], []).append(faces[0].embedding)
+    return {name: np.stack(vectors) for name, vectors in found.items() if len(vectors) >= 3}
+
+
+def figures(people: dict[str, np.ndarray]) -> str:
+    own = np.concatenate([left_out(vectors) for vectors in people.values()])
+    other = np.concatenate(
+        [
+            vectors @ centre_of(centre)
+            for name, centre in people.items()
+            for stranger, vectors in people.items()
+            if stranger != name
+        ]
+    )
+    spread = float(np.sqrt((own.var() + other.var()) / 2))
+    middle = (own.mean() + other.mean()) / 2
+    return (
+        f"{len(people):3d} people, {len(own)} photos: own {own.mean():.3f} ± {own.std():.3f}, "
+        f"other {other.mean():.3f} ± {other.std():.3f}, spread {spread:.3f}; at {middle:.3f} "
+        f"{100 * (own < middle).mean():.1f} % of own photos fail, "
+        f"{100 * (other >= middle).mean():.1f} % of others pass"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--groups", nargs="*", default=[], help="beginnings of names, told apart")
+    arguments = parser.parse_args()
+    tools = open_faces()
+    people = embeddings(arguments.folder, tools)
+    print(tools.fingerprint())
+    for group in ["", *arguments.groups]:
+        some = {name: vectors for name, vectors in people.items() if name.startswith(group)}
+        print(f"{group or 'all':8s} {figures(some)}")
+
+
+if __name__ == "__main__":
+    main()
