@@ -187,12 +187,12 @@ class PairLane(Lane):
 
 
 class StreamLane(Lane):
-    """A window of each item that is kept, in a new order each epoch."""
+    """What `cutter` makes of each item that is kept, in a new order each epoch."""
 
     def first_state(self) -> State:
         return {"epoch": 0, "read": 0}
 
-    def __iter__(self) -> Iterator[Windows]:
+    def __iter__(self) -> Iterator[Any]:
         source = self._from(self.state["epoch"], self.state["read"])
         cutter = self.plan.cutter
         while True:
@@ -202,7 +202,10 @@ class StreamLane(Lane):
                 window, shown = cutter.cut(cutter.pcm(item), self._rng(epoch, read))
                 drawn.append((window, item.meta.system, shown))
                 self.state = {"epoch": epoch, "read": read + 1}
-            yield Windows.of(drawn)
+            yield self._batch(drawn)
+
+    def _batch(self, drawn: list[Any]) -> Any:
+        return Windows.of(drawn)
 
     def _from(self, epoch: int, read: int) -> Iterator[tuple[int, int, Item]]:
         kept_any = False
