@@ -53,6 +53,7 @@ class Material:
     Attributes:
         read: ascending indices of entries → their media, in that order.
         failures: items that were planned and could not be made.
+        of_faces: whether items claim to show somebody; their masks lie on faces.
         notes: what the user should know about how the input was read.
     """
 
@@ -61,6 +62,7 @@ class Material:
     entries: list[Entry]
     read: Callable[[Sequence[int]], Iterator[Media]]
     failures: list[Failure] = field(default_factory=list)
+    of_faces: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -108,9 +110,11 @@ def _from_shards(corpus: str) -> Material:
                     yield Media(start + place, item.extension, item.media, item.mask)
 
     unfinished = len(tars) - len(done)
+    metas = [meta for sidecar in sidecars for meta in sidecar.items.values()]
     return Material(
         name=corpus,
-        modality=_modality([meta for sidecar in sidecars for meta in sidecar.items.values()]),
+        modality=_modality(metas),
+        of_faces=_of_faces(metas),
         entries=entries,
         read=read,
         failures=[failure for sidecar in sidecars for failure in sidecar.failures],
@@ -138,8 +142,9 @@ def _from_items(items: Sequence[Item]) -> Material:
     def read(wanted: Sequence[int]) -> Iterator[Media]:
         return (Media(i, items[i].extension, items[i].media, items[i].mask) for i in wanted)
 
+    metas = [item.meta for item in items]
     entries = [_entry(item.key, item.meta, None) for item in items]
-    return Material("items", _modality([item.meta for item in items]), entries, read)
+    return Material("items", _modality(metas), entries, read, of_faces=_of_faces(metas))
 
 
 def _entry(key: str, meta: ItemMeta, position: float | None) -> Entry:
@@ -166,6 +171,10 @@ def _modality(metas: list[ItemMeta]) -> str:
             f"the corpus holds {' and '.join(found) or 'no items'}", "audit one modality at a time"
         )
     return found[0]
+
+
+def _of_faces(metas: list[ItemMeta]) -> bool:
+    return all("claimed" in meta.params for meta in metas)
 
 
 def _from_csv(path: Path) -> Material:

@@ -116,7 +116,7 @@ def make_plan(recipe: FaceRecipe, source: FaceSource) -> FacePlan:
         UsageError: wrong parameters, or a source whose people cross its own splits.
     """
     systems, missing = resolve_systems(recipe, FORGERS)
-    splits = assign_splits(recipe, source.items)
+    splits = _splits(recipe, source.items)
     photos = _cast(recipe, source, splits, systems)
 
     def order(planned: PlannedPhoto) -> tuple[int, str]:
@@ -136,6 +136,16 @@ def make_plan(recipe: FaceRecipe, source: FaceSource) -> FacePlan:
         road=_road_versions(recipe),
         shards=shards,
     ).sealed()
+
+
+def _splits(recipe: FaceRecipe, photos: list[Photo]) -> dict[str, Split]:
+    """group → split. People without colour are dealt apart from the others, so that each split has
+    its share of both: faces are put among their like alone."""
+    coloured = {photo.group for photo in photos if not photo.grey}
+    found: dict[str, Split] = {}
+    for colour in (True, False):
+        found |= assign_splits(recipe, [p for p in photos if (p.group in coloured) is colour])
+    return found
 
 
 def _cast(
