@@ -71,13 +71,14 @@ def condition_rows() -> list[dict[str, Any]]:
 
 
 def generator_rows() -> list[dict[str, Any]]:
-    """Registered generators of speech, then editors of pictures, with their state: ready, needs
-    weights, package or program."""
+    """Registered generators of speech, editors of pictures and forgers of faces, with their state:
+    ready, needs weights, package or program."""
     from forensics.generators.base import GENERATORS
+    from forensics.generators.face.base import FORGERS
     from forensics.generators.image.base import EDITORS
 
     found = []
-    for registry in (GENERATORS, EDITORS):
+    for registry in (GENERATORS, EDITORS, FORGERS):
         for name in registry.names():
             cls = registry.get(name)
             generator = cls()

@@ -225,7 +225,42 @@ def qwen_image(work, name):
     return getattr(diffusers, name)(**parts)
 
 
+def ip_adapter(folder, channels=(8, 16), width=32, seen=16):
+    """An IP-Adapter with random weights for `unet`, as a folder with its image encoder."""
+    from safetensors.torch import save_file
+
+    torch.manual_seed(2)
+    whole = unet(4, width)
+    layers = [name for name in whole.attn_processors if name.endswith("attn2.processor")]
+    spread = {"down_blocks.1": channels[1], "mid_block": channels[1], "up_blocks.0": channels[1]}
+    state = {
+        "image_proj.proj.weight": torch.randn(4 * width, seen) * 0.1,
+        "image_proj.proj.bias": torch.zeros(4 * width),
+        "image_proj.norm.weight": torch.ones(width),
+        "image_proj.norm.bias": torch.zeros(width),
+    }
+    for number, name in enumerate(layers):
+        inner = next(size for start, size in spread.items() if name.startswith(start))
+        for part in ("to_k_ip", "to_v_ip"):
+            key = f"ip_adapter.{2 * number + 1}.{part}.weight"
+            state[key] = torch.randn(inner, width)
+    (folder / "models").mkdir(parents=True)
+    save_file(state, folder / "models" / "tiny.safetensors")
+    config = transformers.CLIPVisionConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
+        image_size=28, patch_size=7, projection_dim=seen,
+    )  # fmt: skip
+    encoder = transformers.CLIPVisionModelWithProjection(config).eval()
+    encoder.save_pretrained(folder / "models" / "image_encoder")
+    return {
+        "adapter": str(folder),
+        "adapter_file": "models/tiny.safetensors",
+        "adapter_scale": 1.0,
+    }
+
+
 FAMILIES = {
+    "sd-words": lambda work: stable_diffusion(work, "StableDiffusionPipeline", 4),
     "sd": lambda work: stable_diffusion(work, "StableDiffusionInpaintPipeline", 9),
     "sd-4": lambda work: stable_diffusion(work, "StableDiffusionInpaintPipeline", 4),
     "sdxl": lambda work: stable_diffusion_xl(work, "StableDiffusionXLInpaintPipeline", 9),

@@ -1,4 +1,4 @@
-"""What a user may set of an editor through diffusers."""
+"""What a user may set of an engine through diffusers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from forensics.scenes.edit_plan import EditType
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class DiffusersParams(GeneratorParams):
-    """Parameters of every editor through diffusers. None leaves a choice to the pipeline.
+class PipelineParams(GeneratorParams):
+    """Which pipeline, where it runs and how. None leaves a choice to the pipeline.
 
     Attributes:
         weights: a local pipeline folder (it has a model_index.json), or a hub id.
@@ -35,13 +35,8 @@ class DiffusersParams(GeneratorParams):
         guidance: `guidance_scale`; true_cfg: `true_cfg_scale`; image_guidance:
             `image_guidance_scale` (InstructPix2Pix).
         strength: 0 to 1, how much noise the original gets; 1 keeps nothing of it.
-        negative_prompt: replaces the templates' negative.
-        prompts: templates by edit type, in place of the shipped ones.
+        negative_prompt: what shall not be seen; replaces the templates' negative.
         size: pixels; the model works at about `size`² pixels. None: its own training size.
-        context: share of the mask's longer side that is shown to the model on each side of it, in
-            composite mode.
-        feather: pixels within the mask over which the edit is blended in, in composite mode.
-        mode: "composite" pastes the edit back, "regenerated" keeps the pipeline's whole frame.
     """
 
     weights: str | None = None
@@ -60,17 +55,30 @@ class DiffusersParams(GeneratorParams):
     image_guidance: float | None = Field(default=None, ge=0)
     strength: float | None = Field(default=None, gt=0, le=1)
     negative_prompt: str | None = None
-    prompts: dict[EditType, Template] = {}
     size: int | None = Field(default=None, ge=64, le=4096)
-    context: float = Field(default=0.5, ge=0, le=8)
-    feather: int = Field(default=3, ge=0, le=64)
-    mode: EditMode = "composite"
 
     @model_validator(mode="after")
-    def _pinned(self) -> DiffusersParams:
+    def _pinned(self) -> PipelineParams:
         if self.hub and not _COMMIT.fullmatch(self.revision or ""):
             raise ValueError("hub: true needs a revision of 40 hexadecimal digits: a commit")
         return self
+
+
+class DiffusersParams(PipelineParams):
+    """Parameters of every editor through diffusers: as `PipelineParams`, and:
+
+    Attributes:
+        prompts: templates by edit type, in place of the shipped ones.
+        context: share of the mask's longer side that is shown to the model on each side of it, in
+            composite mode.
+        feather: pixels within the mask over which the edit is blended in, in composite mode.
+        mode: "composite" pastes the edit back, "regenerated" keeps the pipeline's whole frame.
+    """
+
+    prompts: dict[EditType, Template] = {}
+    context: float = Field(default=0.5, ge=0, le=8)
+    feather: int = Field(default=3, ge=0, le=64)
+    mode: EditMode = "composite"
 
 
 class InpaintParams(DiffusersParams):

@@ -7,16 +7,19 @@ import math
 import warnings
 from collections.abc import Set
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from forensics.errors import MachineError, MissingRequirement, UsageError
-from forensics.generators.image.diffusers_params import DiffusersParams
+from forensics.generators.image.diffusers_params import PipelineParams
 from forensics.generators.image.diffusers_prompts import Words
 from forensics.generators.image.diffusers_weights import read_index
 from forensics.generators.image.diffusers_window import Grid
 from forensics.generators.image.requests import CannotEdit
+
+Takes = Literal["mask", "picture", "words"]
+"""What a pipeline is given: a picture and a mask, a picture, or words alone."""
 
 _NATIVE = 1024  # the size of every model since SDXL; older ones say theirs
 _DIVISOR = 8  # SD, SDXL and their kin check it, whatever their VAE
@@ -33,6 +36,9 @@ _WITH_MASK = {
 }
 """Class in a hub folder → the class that inpaints with the same parts."""
 
+_ALSO_WORDS = ("FluxKontextPipeline", "Flux2Pipeline", "Flux2KleinPipeline")
+"""Classes that take a picture, and do without."""
+
 _SETTINGS = {
     "steps": "num_inference_steps",
     "guidance": "guidance_scale",
@@ -45,24 +51,24 @@ _SETTINGS = {
 
 
 class Pipeline:
-    """A loaded pipeline that edits one picture at a time.
+    """A loaded pipeline that makes one picture at a time.
 
     Args:
         folder: checked by `PipelineWeights`.
-        with_mask: whether it must take a mask, or must take none.
+        takes: what it must take.
 
     Raises:
-        UsageError: the class is not one of diffusers, does not edit in this way, or has no such
+        UsageError: the class is not one of diffusers, does not work in this way, or has no such
             argument as the user set.
         MissingRequirement: there is no such device, or the folder is not complete.
     """
 
-    def __init__(self, folder: Path, params: DiffusersParams, with_mask: bool):
+    def __init__(self, folder: Path, params: PipelineParams, takes: Takes):
         self._params = params
-        cls = _class(folder, params.pipeline, with_mask)
+        cls = _class(folder, params.pipeline, takes)
         self.name: str = cls.__name__
         self._arguments: Set[str] = inspect.signature(cls.__call__).parameters.keys()
-        _check_arguments(self.name, self._arguments, params, with_mask)
+        _check_arguments(self.name, self._arguments, params, takes)
         self._pipe = _loaded(cls, folder, params)
         self.grid = _grid(self._pipe)
 
@@ -73,15 +79,67 @@ class Pipeline:
 
         Raises:
             CannotEdit: it refuses the request, returned no picture, or its safety checker blacked
-            that out.
+                that out.
             MachineError: the memory is too small.
         """
-        import torch
         from PIL import Image
 
-        given = self._given(Image.fromarray(pixels), words, seed)
+        given = self._given((pixels.shape[1], pixels.shape[0]), words, seed)
+        given["image"] = Image.fromarray(pixels)
         if mask is not None:
             given["mask_image"] = Image.fromarray(mask.astype(np.uint8) * 255)
+        if "max_area" in self._arguments:  # Kontext else goes to a megapixel of another aspect
+            given |= {"max_area": pixels.shape[0] * pixels.shape[1], "_auto_resize": False}
+        return self._made(given)
+
+    def paint(
+        self, size: tuple[int, int], words: Words, seed: int, reference: np.ndarray | None = None
+    ) -> np.ndarray:
+        """A new picture of (width, height) from words, as `__call__`.
+
+        Args:
+            reference: uint8 (h, w, 3): what an adapter that was loaded looks at.
+        """
+        from PIL import Image
+
+        given = self._given(size, words, seed)
+        if reference is not None:
+            given["ip_adapter_image"] = Image.fromarray(reference)
+        return self._made(given)
+
+    def adapt(self, folder: Path, file: str, image_encoder: str, scale: float) -> None:
+        """Load an IP-Adapter (Ye et al. 2023), by which pictures guide what is made.
+
+        Args:
+            folder: of the adapter; file: safetensors in it; image_encoder: folder in it.
+            scale: how much the picture counts against the words.
+
+        Raises:
+            UsageError: this pipeline takes none, or not this one.
+        """
+        loader = getattr(self._pipe, "load_ip_adapter", None)
+        known = loader and "image_encoder_folder" in inspect.signature(loader).parameters
+        if loader is None or not known or "ip_adapter_image" not in self._arguments:
+            raise UsageError(
+                f"{self.name} takes no IP-Adapter", "use one of Stable Diffusion's kin"
+            )
+        place, _, name = file.rpartition("/")
+        inside = image_encoder if "/" in image_encoder else f"./{image_encoder}"
+        try:
+            loader(
+                str(folder), subfolder=place, weight_name=name, image_encoder_folder=inside,
+                local_files_only=True, low_cpu_mem_usage=False,
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            why = str(error).partition("\n")[0]
+            raise UsageError(
+                f"{name} is no IP-Adapter for {self.name}: {why}", "get the one for this model"
+            ) from error
+        self._pipe.set_ip_adapter_scale(scale)
+
+    def _made(self, given: dict[str, Any]) -> np.ndarray:
+        import torch
+
         try:
             # Offloading moves weights during the call, which tensors of inference mode forbid.
             with torch.inference_mode(False), torch.no_grad():
@@ -96,22 +154,18 @@ class Pipeline:
             raise CannotEdit(f"{self.name} refuses the request", f"it says: {why}") from error
         return _picture(self.name, result)
 
-    def _given(self, image: Any, words: Words, seed: int) -> dict[str, Any]:
+    def _given(self, size: tuple[int, int], words: Words, seed: int) -> dict[str, Any]:
         import torch
 
-        width, height = image.size
         given: dict[str, Any] = {
             "prompt": words.prompt,
-            "image": image,
             "generator": torch.Generator("cpu").manual_seed(seed),
             "output_type": "np",
         }
         if "negative_prompt" in self._arguments:
             given["negative_prompt"] = words.negative
         if "height" in self._arguments:
-            given |= {"height": height, "width": width}
-        if "max_area" in self._arguments:  # Kontext else goes to a megapixel of another aspect
-            given |= {"max_area": width * height, "_auto_resize": False}
+            given |= {"height": size[1], "width": size[0]}
         for ours, theirs in _SETTINGS.items():
             value = getattr(self._params, ours)
             if value is not None and theirs in self._arguments:
@@ -119,12 +173,12 @@ class Pipeline:
         return given
 
 
-def _class(folder: Path, named: str | None, with_mask: bool) -> Any:
+def _class(folder: Path, named: str | None, takes: Takes) -> Any:
     import diffusers
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
     found: str = read_index(folder)["_class_name"]
-    wanted = named or (_WITH_MASK.get(found, found) if with_mask else found)
+    wanted = named or (_WITH_MASK.get(found, found) if takes == "mask" else found)
     cls = getattr(diffusers, wanted, None)
     if not isinstance(cls, type) or not issubclass(cls, DiffusionPipeline):
         raise UsageError(
@@ -139,21 +193,26 @@ def _class(folder: Path, named: str | None, with_mask: bool) -> Any:
     return cls
 
 
-def _check_arguments(
-    name: str, arguments: Set[str], params: DiffusersParams, with_mask: bool
-) -> None:
-    if not {"prompt", "image", "generator", "output_type"} <= arguments:
+def _check_arguments(name: str, arguments: Set[str], params: PipelineParams, takes: Takes) -> None:
+    if not {"prompt", "generator", "output_type"} <= arguments:
+        raise UsageError(f"{name} reads no words", "set 'pipeline' or 'weights'")
+    if takes == "words":
+        if "image" in arguments and name not in _ALSO_WORDS:
+            raise UsageError(
+                f"{name} wants a picture", "set 'pipeline' to a class that paints from words alone"
+            )
+    elif "image" not in arguments:
         raise UsageError(f"{name} does not edit a picture by words", "set 'pipeline' or 'weights'")
-    if with_mask and "mask_image" not in arguments:
+    if takes == "mask" and "mask_image" not in arguments:
         raise UsageError(f"{name} takes no mask", "set 'pipeline', or use diffusers-instruct")
-    if not with_mask and "mask_image" in arguments:
+    if takes == "picture" and "mask_image" in arguments:
         raise UsageError(f"{name} wants a mask", "set 'pipeline', or use diffusers-inpaint")
     for ours in params.model_fields_set & _SETTINGS.keys():
         if getattr(params, ours) is not None and _SETTINGS[ours] not in arguments:
             raise UsageError(f"{name} has no {_SETTINGS[ours]}", f"leave {ours!r} out")
 
 
-def _loaded(cls: Any, folder: Path, params: DiffusersParams) -> Any:
+def _loaded(cls: Any, folder: Path, params: PipelineParams) -> Any:
     import torch
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
