@@ -103,7 +103,7 @@ def enrol(
     with _progress(sum(map(len, named)), show_progress) as progress:
         reader = PhotoReader(
             tools,
-            learner is not None,
+            None if learner is None else learner.vlm.card,
             advance=progress.advance if progress else lambda: None,
         )
         people: list[list[Photo]] = []

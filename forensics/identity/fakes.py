@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from forensics.errors import ForensicsError
-from forensics.identity.looking import View
 from forensics.identity.photos import Photo
+from forensics.identity.views import View
 
 if TYPE_CHECKING:
     from forensics.faces.tools import FaceTools
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def made_fakes(
     slug: str, own: Sequence[Photo], others: Sequence[Photo], tools: FaceTools
 ) -> list[Photo]:
-    """Each photo blended with itself, and the person's face put into other people's photos, by
-    every forger of these kinds that needs no weights. Forgeries without a face are left out.
+    """Each photo blended with itself, the person's face put into other people's photos, and the
+    person into other people's scenes: by every forger of these kinds that needs no weights.
 
     Args:
         own, others: photos with a view.
@@ -27,7 +27,8 @@ def made_fakes(
 
     made: list[Photo] = []
     for name in FORGERS.names():
-        if FORGERS.get(name).kind not in ("selfblend", "faceswap"):
+        kind = FORGERS.get(name).kind
+        if kind not in ("selfblend", "faceswap", "context"):
             continue
         forger = FORGERS.get(name)()
         if forger.check():
@@ -38,8 +39,9 @@ def made_fakes(
                 crop = tools.crop(forged, request.target.face)
             except ForensicsError:  # what this forger cannot do, another may
                 continue
-            view = View(forged, request.target.face)
-            made.append(Photo(f"{name} {number}", tools.embed([crop])[0], view))
+            view = View(forged, (0, 0, *forged.shape[1::-1]), request.target.face)
+            vector = tools.embed([crop])[0]
+            made.append(Photo(f"{name} {number}", vector, view, kind == "context"))
     return made
 
 

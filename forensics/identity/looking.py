@@ -1,4 +1,4 @@
-"""Faces in one picture, ready to be compared: found, turned upright, embedded."""
+"""Faces in one picture, ready to be compared: found, made upright, embedded."""
 
 from __future__ import annotations
 
@@ -39,19 +39,6 @@ class SeenFace:
     problem: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """The face with its surroundings: hair, clothing, what the person is doing.
-
-    Attributes:
-        pixels: uint8 (h, w, 3), turned so that the face is upright, 1024 pixels a side at most.
-        face: in the view; None where the picture had to be turned.
-    """
-
-    pixels: np.ndarray
-    face: Face | None
-
-
 def look(pixels: np.ndarray, tools: FaceTools) -> list[SeenFace]:
     """Faces in uint8 (H, W, 3) RGB, largest first; empty where there are none.
 
@@ -65,43 +52,6 @@ def look(pixels: np.ndarray, tools: FaceTools) -> list[SeenFace]:
             if _surest(other) > _surest(found):
                 best, found = turn, other
     return _seen(np.ascontiguousarray(np.rot90(pixels, best // 90)), found, best, tools)
-
-
-def view_box(face: Face, width: int, height: int) -> Box:
-    """The face with its surroundings, inside a picture of that size."""
-    left, top, right, bottom = face.box
-    side = _SURROUNDINGS * max(right - left, bottom - top)
-    x, y = (left + right) / 2, (top + bottom) / 2
-    return (
-        max(0, round(x - side / 2)),
-        max(0, round(y - side / 2)),
-        min(width, round(x + side / 2)),
-        min(height, round(y + side / 2)),
-    )
-
-
-def view_of(pixels: np.ndarray, seen: SeenFace) -> View:
-    """What a vision-language model is shown of a face, in enrolment and in detection."""
-    left, top, right, bottom = view_box(seen.face, pixels.shape[1], pixels.shape[0])
-    view = np.rot90(pixels[top:bottom, left:right], seen.turned // 90)
-    scale = min(1.0, _LARGEST_VIEW / max(view.shape[:2]))
-    if scale < 1:
-        import cv2
-
-        size = max(1, round(view.shape[1] * scale)), max(1, round(view.shape[0] * scale))
-        view = cv2.resize(np.ascontiguousarray(view), size, interpolation=cv2.INTER_AREA)
-    face = None if seen.turned else _moved(seen.face, left, top, scale)
-    return View(np.ascontiguousarray(view), face)
-
-
-def _moved(face: Face, left: int, top: int, scale: float) -> Face:
-    x0, y0, x1, y1 = face.box
-    corners = ((x0 - left) * scale, (y0 - top) * scale, (x1 - left) * scale, (y1 - top) * scale)
-    marks = face.landmarks
-    if marks is not None:
-        marks = ((marks + 0.5 - (left, top)) * scale - 0.5).astype(np.float32)
-    a, b, c, d = (round(corner) for corner in corners)
-    return Face((a, b, max(c, a + 1), max(d, b + 1)), marks, face.confidence)
 
 
 def _surest(faces: list[Face]) -> float:

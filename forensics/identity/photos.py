@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from forensics.errors import MediaError, UsageError
-from forensics.identity.looking import View, look, view_of
+from forensics.identity.looking import look
+from forensics.identity.views import View, view_of
 from forensics.media.image import ImageLimits, Picture, read_image
 from forensics.verdict.sources import Source, printable, sources
 
 if TYPE_CHECKING:
     from forensics.faces.tools import FaceTools
+    from forensics.networks.vlm.card import VlmCard
 
 Pick = Literal["only", "largest"]
 
@@ -27,12 +29,14 @@ class Photo:
 
     Attributes:
         embedding: unit vector float32 (D,).
-        kept: the face with its surroundings, where a model is to learn from it.
+        kept: what a model is to learn from; None where there is no model.
+        context: the face is genuine and the scene is not: known of forgeries that were made.
     """
 
     name: str
     embedding: np.ndarray
     kept: View | None = None
+    context: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,18 @@ class PhotoReader:
 
     Args:
         tools: find and embed faces.
-        keep_views: hold what a vision-language model is to learn from in memory.
+        model: of which views are kept in memory for it to learn from; None keeps nothing.
         advance: called after each photo.
     """
 
     def __init__(
         self,
         tools: FaceTools,
-        keep_views: bool = False,
+        model: VlmCard | None = None,
         limits: ImageLimits | None = None,
         advance: Callable[[], None] = lambda: None,
     ):
-        self._tools, self._keep_views, self._advance = tools, keep_views, advance
+        self._tools, self._model, self._advance = tools, model, advance
         self._limits = limits or ImageLimits()
         self._seen: dict[bytes, str] = {}
 
@@ -93,7 +97,7 @@ class PhotoReader:
         if face.embedding is None:
             raise MediaError("face_too_small", face.problem or "the face cannot be compared")
         self._seen[key] = name
-        kept = view_of(pixels, face) if self._keep_views else None
+        kept = None if self._model is None else view_of(pixels, faces, 0, self._model)
         return Photo(name, face.embedding, kept)
 
     def _picture(self, source: Source) -> Picture:

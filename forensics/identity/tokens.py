@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from forensics.networks.vlm.face_vlm import FaceVlm
     from forensics.networks.vlm.rows import IdentityRows
     from forensics.training.vlm.enrol_settings import EnrolSettings
+    from forensics.training.vlm.examples import Shown
 
 _HELD_OUT = 4  # one photo in so many
 _MIN_CALIBRATED = 4  # held-out photos, and fakes, from which a calibration is fitted
@@ -59,7 +60,10 @@ class TokenPlan:
 
 
 def token_settings(changes: Sequence[str], config: str | None = None) -> EnrolSettings:
-    """How tokens are learned: a shipped config or a YAML file, with `field=VALUE` changes.
+    """How tokens are learned: the `enrol` of a training config, with `field=VALUE` changes.
+
+    Args:
+        config: a shipped one or a YAML file; None takes the defaults of `EnrolSettings`.
 
     Raises:
         UsageError: no such config, or fields that are wrong.
@@ -67,8 +71,10 @@ def token_settings(changes: Sequence[str], config: str | None = None) -> EnrolSe
     from forensics.training.config import changed, checked, read_settings
     from forensics.training.vlm.enrol_settings import EnrolSettings
 
-    settings = changed({}, changes) if config is None else read_settings(config, changes)
-    return checked(EnrolSettings, settings, config or "--set")
+    settings = {} if config is None else read_settings(config).get("enrol")
+    if not isinstance(settings, dict):
+        raise UsageError(f"{config} says nothing of enrolling", "name one such as identity-vlm")
+    return checked(EnrolSettings, changed(settings, changes), config or "--set")
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class TokenLearner:
                 self.vlm,
                 slug,
                 _views(train.own),
-                _views(train.fakes),
+                [_shown(photo) for photo in train.fakes],
                 _views(train.others),
                 self.settings,
                 bar,
@@ -231,6 +237,14 @@ def _split(
         kept.append([photo for i, photo in enumerate(photos) if i not in out])
         held.append([photos[i] for i in sorted(out)])
     return _Part(*kept), _Part(*held)
+
+
+def _shown(photo: Photo) -> Shown:
+    """A forgery; one that sets the real face in a scene is wrong by the scene alone."""
+    from forensics.training.vlm.examples import Shown
+
+    assert photo.kept is not None  # it was read for a model
+    return Shown(photo.kept.pixels, looks=True if photo.context else None)
 
 
 def _views(photos: Sequence[Photo]) -> list[np.ndarray]:

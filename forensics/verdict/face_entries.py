@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from forensics.identity.looking import view_box
 from forensics.identity.tensors import Identity
 from forensics.verdict.decision import p_manipulated
 from forensics.verdict.face_panel import Look, Opinion, Panel
@@ -19,15 +18,13 @@ _VERSION = "1"
 
 def face_results(look: Look, people: Sequence[Identity]) -> tuple[FaceResult, ...]:
     """All faces of a look, in the order in which they were found."""
-    height, width = look.pixels.shape[:2]
     found = []
     for number, seen in enumerate(look.faces):
-        marks = seen.face.landmarks
-        judged = number in look.chosen
+        marks, opinion = seen.face.landmarks, look.opinions.get(number)
         found.append(
             FaceResult(
                 box=seen.face.box,
-                view=view_box(seen.face, width, height) if judged else None,
+                view=None if opinion is None else opinion.view,
                 landmarks=None if marks is None else tuple((float(x), float(y)) for x, y in marks),
                 confidence=seen.face.confidence,
                 turned=seen.turned,

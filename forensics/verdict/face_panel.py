@@ -11,9 +11,10 @@ import numpy as np
 from forensics.detectors.calibration import Calibration, Threshold
 from forensics.detectors.image.base import Words
 from forensics.identity.gate import assign
-from forensics.identity.looking import SeenFace, look, view_of
+from forensics.identity.looking import Box, SeenFace, look
 from forensics.identity.questions import questions_of
 from forensics.identity.tensors import Identity
+from forensics.identity.views import View, view_of
 from forensics.media.image import Picture
 from forensics.verdict.decision import calibrated
 
@@ -31,6 +32,7 @@ class Opinion:
         raw: higher = bona fide; None when it could not be judged, and `problem` says why.
         finding: of an image detector; None where identity tokens were asked.
         answers: kind of question → logit of yes less logit of no, of identity tokens.
+        view: the part of the picture, as viewers show it, that was judged.
     """
 
     raw: float | None
@@ -39,6 +41,7 @@ class Opinion:
     threshold: Threshold | None = None
     finding: Finding | None = None
     answers: dict[str, float] | None = None
+    view: Box | None = None
 
     @property
     def llr(self) -> float | None:
@@ -136,7 +139,7 @@ class Panel:
         assert tokens is not None  # somebody else would have been judged by the detector
         questions = questions_of(self.people[person], float(one.similarities[face, person]))
         question = min(questions, key=lambda q: answers[q.kind])  # what speaks most against it
-        view = view_of(one.pixels, one.faces[face])
+        view = self._view(one, face)
         text = self.vlm().explain(view.pixels, question, genuine)
         return Words(text, tokens.model, tokens.prompt_version)
 
@@ -153,10 +156,11 @@ class Panel:
         if not asked:
             return
         vlm = self.vlm()
-        images, questions = [], []
+        images, questions, views = [], [], []
         for one, face, person, similarity in asked:
             own = questions_of(person, similarity)
-            images += [view_of(one.pixels, one.faces[face]).pixels] * len(own)
+            views.append(self._view(one, face))
+            images += [views[-1].pixels] * len(own)
             questions += own
         try:
             scores = iter(vlm.score(images, questions).tolist())
@@ -167,27 +171,32 @@ class Panel:
             for one in looks:
                 self._ask_tokens([one])
             return
-        for one, face, person, similarity in asked:
+        for (one, face, person, similarity), view in zip(asked, views, strict=True):
             answers = {q.kind: next(scores) for q in questions_of(person, similarity)}
-            one.opinions[face] = _of_tokens(person, answers)
+            one.opinions[face] = _of_tokens(person, answers, view.box)
+
+    def _view(self, one: Look, face: int) -> View:
+        return view_of(one.pixels, one.faces, face, self.vlm().card)
 
     def _examine(self, one: Look, faces: Sequence[int], detector: ImageDetector) -> None:
-        from forensics.detectors.face.base import FaceDetector
+        from forensics.detectors.face.base import JudgesFaces
 
-        if not isinstance(detector, FaceDetector):
-            opinion = _of_finding(detector, detector.examine(one.picture))
+        if not isinstance(detector, JudgesFaces):
+            whole = (0, 0, *one.pixels.shape[1::-1])
+            opinion = _of_finding(detector, detector.examine(one.picture), whole)
             one.opinions.update(dict.fromkeys(faces, opinion))
             one.unclaimed = None if one.chosen else opinion
             return
         for face in faces:
             finding = detector.examine_faces(one.picture, [one.faces[face].face])
-            one.opinions[face] = _of_finding(detector, finding)
+            one.opinions[face] = _of_finding(detector, finding, _judged(finding))
         if not one.chosen:
             seen = [face.face for face in one.faces if face.embedding is not None]
-            one.unclaimed = _of_finding(detector, detector.examine_faces(one.picture, seen))
+            finding = detector.examine_faces(one.picture, seen)
+            one.unclaimed = _of_finding(detector, finding, _judged(finding))
 
 
-def _of_tokens(person: Identity, answers: dict[str, float]) -> Opinion:
+def _of_tokens(person: Identity, answers: dict[str, float], view: Box) -> Opinion:
     """A genuine photo of somebody shows their looks in a scene that is plausible for them, so the
     worse answer counts."""
     raw = min(answers.values())
@@ -195,10 +204,16 @@ def _of_tokens(person: Identity, answers: dict[str, float]) -> Opinion:
         return Opinion(None, "the model's answer has neither a yes nor a no")
     tokens = person.card.tokens
     assert tokens is not None  # they were asked
-    return Opinion(raw, None, tokens.calibration, tokens.threshold, None, answers)
+    return Opinion(raw, None, tokens.calibration, tokens.threshold, None, answers, view)
 
 
-def _of_finding(detector: ImageDetector, finding: Finding) -> Opinion:
+def _judged(finding: Finding) -> Box | None:
+    """The window of a face detector."""
+    box = finding.details.get("box")
+    return None if box is None else (box[0], box[1], box[2], box[3])
+
+
+def _of_finding(detector: ImageDetector, finding: Finding, view: Box | None) -> Opinion:
     bundle = detector.bundle
     return Opinion(
         finding.score,
@@ -206,4 +221,5 @@ def _of_finding(detector: ImageDetector, finding: Finding) -> Opinion:
         bundle.calibration if bundle else None,
         next(iter(bundle.thresholds), None) if bundle else None,
         finding,
+        view=view,
     )

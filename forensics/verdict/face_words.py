@@ -23,11 +23,14 @@ def written(write: Callable[[], Words | None], genuine: bool) -> Explanation | N
         return None
     if words is None or not text:
         return None
+    from forensics.networks.vlm.explanation import as_explanation
+
     return Explanation(
         text=text,
         argues_for="genuine" if genuine else "manipulated",
         model=words.model,
         prompt_version=words.prompt_version,
+        problem=as_explanation(text, genuine).problem,
     )
 
 

@@ -160,6 +160,7 @@ class Explanation(_Frozen):
         text: what it wrote, cut, without control characters.
         argues_for: the answer that it was told to explain.
         grounded: whether anything checks the words against the picture; nothing does.
+        problem: "contradicts the verdict" where the words say the opposite.
     """
 
     text: str
@@ -167,6 +168,7 @@ class Explanation(_Frozen):
     model: str
     prompt_version: str
     grounded: Literal[False] = False
+    problem: str | None = None
 
 
 class FrameResult(_Frozen):

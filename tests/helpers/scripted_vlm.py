@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from forensics.networks.vlm.card import VlmCard
+
 
 class Scripted:
     """Yes to a look while no red is seen, yes to a scene while no cyan is; says what it is told.
@@ -23,6 +25,7 @@ class Scripted:
         self.explained: list = []
         self.calls = 0
         self.loaded: list = []
+        self.card = VlmCard(base="scripted", base_sha256="0" * 16, prompts=1)
 
     def fingerprint(self) -> str:
         return self._fingerprint

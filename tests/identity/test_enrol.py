@@ -15,7 +15,12 @@ from forensics.errors import UsageError
 from forensics.faces.tools import open_faces
 from forensics.identity.enrol import enrol
 from forensics.identity.known import general_of
-from forensics.identity.looking import look, view_box, view_of
+from forensics.identity.looking import look
+from forensics.identity.views import view_of
+from forensics.networks.vlm.card import VlmCard
+
+WHOLE = VlmCard(base="a model", base_sha256="0" * 16, prompts=1)
+FACE = WHOLE.model_copy(update={"view": "face", "margin": 1.5})
 
 
 def test_an_enrolment_is_a_centre_a_gate_and_no_photo(anna, store):
@@ -123,17 +128,29 @@ def test_faces_on_their_side_are_found_where_they_are(quarters):
     assert (right - left, bottom - top) == (60, 60)
     assert (pixels[top, left] == (255, 0, 255)).all()
     assert (pixels[bottom - 1, right - 1] == (255, 0, 255)).all()
-    view = view_of(pixels, seen)
-    (again,) = look(view.pixels, tools())
-    assert again.turned == 0 and view.pixels.shape[0] >= 60
+    for card in (WHOLE, FACE):
+        view = view_of(pixels, [seen], 0, card)
+        (again,) = look(view.pixels, tools())
+        assert again.turned == 0 and (view.face is None) == (quarters != 0)
 
 
-def test_a_view_is_the_face_with_its_surroundings_and_never_huge():
-    (seen,) = look(picture((ANNA, 90, 60, 40), size=(200, 300)), tools())
-    assert view_box(seen.face, 300, 200) == (40, 10, 180, 150)
+def test_a_view_is_what_the_model_was_trained_on():
+    pixels = picture((ANNA, 90, 60, 40), (BEN, 10, 10, 36), size=(200, 300))
+    seen = look(pixels, tools())
+    assert view_of(pixels, seen[:1], 0, WHOLE).box == (0, 0, 300, 200)
+    among = view_of(pixels, seen, 0, WHOLE)
+    assert among.box == (40, 10, 180, 150) and among.face is not None
+    assert among.face.box == (50, 50, 90, 90)
+    close = view_of(pixels, seen, 0, FACE)
+    assert close.box == (80, 50, 140, 110) and close.pixels.shape == (60, 60, 3)
+    assert close.face is not None and close.face.box == (10, 10, 50, 50)
+
+
+@pytest.mark.parametrize("card", [WHOLE, FACE])
+def test_a_view_is_never_huge(card):
     big = picture((ANNA, 600, 500, 900), size=(1800, 2600))
     (seen,) = look(big, tools())
-    view = view_of(big, seen)
+    view = view_of(big, [seen], 0, card)
     assert max(view.pixels.shape) == 1024 and view.face is not None
     left, top, right, bottom = view.face.box
     inside = view.pixels[top + 20 : bottom - 20, left + 20 : right - 20].mean(axis=(0, 1))

@@ -293,6 +293,8 @@ def test_words_cannot_change_the_verdict(store, vlm, hostile):
     assert told.model_dump(exclude=without) == silent.model_dump(exclude=without)
     assert len(told.explanation.text) <= 1000 and told.explanation.text.isprintable()
     assert told.explanation.argues_for == "manipulated"
+    said_yes = "answer is yes" in hostile
+    assert told.explanation.problem == ("contradicts the verdict" if said_yes else None)
     assert vlm.explained == [(vlm.asked[0][1], False)]
 
 

@@ -40,28 +40,43 @@ class FaceScore:
     heatmap: np.ndarray | None = None
 
 
-class FaceDetector(ImageDetector):
-    """Finds faces, judges the largest few.
+class JudgesFaces(ImageDetector):
+    """Judges faces that it finds, or that somebody else has found.
+
+    Attributes:
+        faces: what finds them.
+    """
+
+    faces: FaceTools
+
+    def examine(self, picture: Picture) -> Finding:
+        return self.examine_faces(picture, self.faces.locate(picture.upright(picture.pixels)))
+
+    @abstractmethod
+    def examine_faces(self, picture: Picture, found: Sequence[Face]) -> Finding:
+        """Judge faces, largest first, in the picture as viewers show it; the most suspect decides.
+
+        The details of the finding hold `box`, the part of the picture that decided, and `faces`:
+        of each that was judged its `face` and the `box` around it.
+        """
+
+
+class FaceDetector(JudgesFaces):
+    """Judges the largest few faces, each in a square window.
 
     Attributes:
         side: of the crops that it judges, pixels.
         margin: length of a window over the longer side of its face's box.
-        faces: what finds them.
     """
 
     side: int
     margin: float
-    faces: FaceTools
 
     @abstractmethod
     def judge(self, crops: np.ndarray) -> list[FaceScore]:
         """uint8 (N, side, side, 3) RGB → what is said of each, by itself."""
 
-    def examine(self, picture: Picture) -> Finding:
-        return self.examine_faces(picture, self.faces.locate(picture.upright(picture.pixels)))
-
     def examine_faces(self, picture: Picture, found: Sequence[Face]) -> Finding:
-        """Judge faces that somebody has found, largest first, in the picture as viewers show it."""
         pixels = picture.upright(picture.pixels)
         if not found:
             return Finding(None, "no face was found")

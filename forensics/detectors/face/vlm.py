@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from forensics.detectors.face.base import FaceDetector, FaceScore
+from forensics.detectors.face.base import MOST_FACES, JudgesFaces
 from forensics.detectors.image.base import Finding, Words, register_image_detector
 from forensics.errors import MissingRequirement
 from forensics.media.image import Picture
 
 if TYPE_CHECKING:
+    from forensics.faces.base import Face
     from forensics.faces.tools import FaceTools
     from forensics.networks.vlm.face_vlm import FaceVlm
 
 
 @register_image_detector
-class FaceVlmDetector(FaceDetector):
+class FaceVlmDetector(JudgesFaces):
     """Raw score = logit of yes less logit of no. Its folder is what `forensics train` wrote of a
     detection adapter, or a base model, which was never taught to tell forgeries."""
 
@@ -28,8 +30,6 @@ class FaceVlmDetector(FaceDetector):
     summary: ClassVar[str] = "Vision-language model with a detection adapter, asked about faces"
     paper: ClassVar[str] = "Xu et al., AAAI 2026 (arXiv 2504.09439); score and views are ours"
     needs_weights: ClassVar[bool] = True
-    side: int = 336
-    margin = 3.5
 
     def __init__(self, vlm: FaceVlm, folder: Path, faces: FaceTools):
         self.vlm, self.folder, self.faces = vlm, folder, faces
@@ -53,11 +53,26 @@ class FaceVlmDetector(FaceDetector):
             torch.set_num_threads(threads)
         return cls(open_vlm(folder, device), folder, open_faces(None))
 
-    def judge(self, crops: np.ndarray) -> list[FaceScore]:
+    def examine_faces(self, picture: Picture, found: Sequence[Face]) -> Finding:
+        from forensics.identity.looking import SeenFace
+        from forensics.identity.views import view_of
         from forensics.networks.vlm.prompts import Question
 
-        scores = self.vlm.score(list(crops), [Question("real")] * len(crops))
-        return [FaceScore(float(score)) for score in scores]
+        if not found:
+            return Finding(None, "no face was found")
+        pixels = picture.upright(picture.pixels)
+        faces = [SeenFace(face) for face in found[:MOST_FACES]]
+        views = [view_of(pixels, faces, i, self.vlm.card) for i in range(len(faces))]
+        scores = self.vlm.score([v.pixels for v in views], [Question("real")] * len(views))
+        if not np.isfinite(scores).all():
+            return Finding(None, "the model's answer has neither a yes nor a no")
+        worst = int(scores.argmin())
+        told = [
+            {"box": list(view.box), "face": list(face.face.box), "score": round(float(score), 4)}
+            for view, face, score in zip(views, faces, scores, strict=True)
+        ]
+        details = {"box": told[worst]["box"], "faces": told, "faces_found": len(found)}
+        return Finding(float(scores[worst]), details=details)
 
     def explain(self, picture: Picture, finding: Finding, genuine: bool) -> Words | None:
         from forensics.networks.vlm.prompts import Question

@@ -42,7 +42,8 @@ class VlmCard(BaseModel):
     Attributes:
         base: hub id or folder of the base model; base_sha256: over its files, 16 hex digits.
         prompts: version of `prompts.yaml`.
-        view: what pictures were cut to: left whole, or the face with its surroundings.
+        view: what pictures were cut to: left whole, or the face with its surroundings; margin: of
+            that cut, times the longer side of the face's box.
         trained_on, limits, licence: in words.
     """
 
@@ -54,6 +55,7 @@ class VlmCard(BaseModel):
     adapter: AdapterConfig | None = None
     lora: LoraConfig | None = None
     view: View = "picture"
+    margin: float = Field(default=1.6, ge=1, le=4)
     trained_on: str = ""
     limits: str = ""
     licence: str = ""

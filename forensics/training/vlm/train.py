@@ -201,6 +201,7 @@ def _save(
             "adapter": config.adapter,
             "lora": config.lora,
             "view": config.view,
+            "margin": config.margin,
             "trained_on": f"{provenance(info)}; {command}",
             "limits": config.limits,
             "licence": config.licence,

@@ -1,0 +1,166 @@
+"""Enrolment and detection with a real, tiny, randomly initialised vision-language model.
+
+What it answers is nonsense: the tests are about what is learnt, stored, asked and told.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers.painted_faces import ANNA, BEN, CLEO, photo, picture, strangers
+from helpers.tiny_vision_models import llava
+
+import forensics
+from forensics.errors import CorpusError, UsageError
+from forensics.identity.asking import Asking
+from forensics.identity.fakes import made_fakes
+from forensics.identity.gate import General
+from forensics.identity.photos import PhotoReader, listed
+from forensics.identity.tokens import TokenPlan, token_settings
+from forensics.identity.transfer import read_identity, write_identity
+from forensics.networks.vlm.card import VlmCard
+from forensics.networks.vlm.loading import open_vlm
+
+GENERAL = General(own_mean=0.99, other_mean=0.0, spread=0.2, origin="a test")
+FEW = ("steps=4", "batch=2", "hard_negatives=4", "learning_rate=0.01")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("tiny") / "llava"
+    llava(folder)
+    return folder
+
+
+def fake(number):
+    pixels = photo(ANNA, number)
+    pixels[5:30, 5:60] = (240, 10, 10)
+    return pixels
+
+
+@pytest.fixture
+def enrolled(painted, store, model):
+    return forensics.enrol(
+        "Anna Müller",
+        [photo(ANNA, i) for i in range(20)],
+        others=strangers(),
+        fakes=[fake(i) for i in range(20)],
+        tokens=TokenPlan(model, settings=token_settings(FEW)),
+        store=store,
+    )
+
+
+def test_ten_tokens_are_kept_with_all_that_they_depend_on(enrolled, store, model):
+    person = store.get("Anna Müller")
+    card = person.card.tokens
+    assert card is not None and person.input_rows is not None
+    assert person.input_rows.shape == (10, 16) and len(card.names) == 10
+    vlm = open_vlm(model)
+    assert card.model_fingerprint == vlm.fingerprint() and card.model == str(model)
+    assert card.trial is not None
+    assert (card.trial.n_real, card.trial.n_fake, card.trial.n_other) == (5, 5, 6)
+    assert "15 photos of the person, 15 known forgeries" in card.trained_on
+    assert sum(f.stat().st_size for f in enrolled.place.iterdir()) < 8000
+
+
+def test_verdicts_by_tokens_do_not_depend_on_the_batch(enrolled, store, model, tmp_path):
+    forensics.enrol(
+        "Ben",
+        [photo(BEN, i) for i in range(4)],
+        others=strangers(),
+        fakes=[photo(CLEO, 1)],
+        tokens=TokenPlan(model, settings=token_settings([*FEW, "seed=3"])),
+        store=store,
+    )
+    inputs = [photo(ANNA, 31), photo(BEN, 32), photo(CLEO, 33), fake(34), picture()]
+    names, asking = ["Anna Müller", "Ben"], Asking(store=store)
+    together = forensics.detect(inputs, "zero", identity=names, asking=asking)
+    alone = [
+        forensics.detect(one, "zero", identity=names, asking=asking, explain=False)[0]
+        for one in inputs
+    ]
+    raws = [v.detectors[0].raw for v in together[:2]]
+    assert raws == pytest.approx([v.detectors[0].raw for v in alone[:2]], abs=1e-5)
+    assert [v.label for v in together] == [v.label for v in alone]
+    first = together[0]
+    assert first.detectors[0].name == "identity-tokens"
+    assert first.detectors[1].name == "face-similarity"
+    assert any("similarity alone" in line and "AUC" in line for line in first.not_run)
+    path = write_identity(store.get("Anna Müller"), tmp_path / "anna.safetensors")
+    (moved,) = forensics.detect(inputs[0], "zero", identity=read_identity(path), asking=asking)
+    assert moved.detectors[0].raw == pytest.approx(raws[0], abs=1e-5)
+
+
+def test_the_same_photos_teach_the_same_tokens(enrolled, store, painted, model):
+    again = forensics.enrol(
+        "Anna Müller",
+        [photo(ANNA, i) for i in range(20)],
+        others=strangers(),
+        fakes=[fake(i) for i in range(20)],
+        tokens=TokenPlan(model, settings=token_settings(FEW)),
+        store=store,
+        replace=True,
+    )
+    assert again.identity.card.sha256 == enrolled.identity.card.sha256
+
+
+def test_tokens_of_another_size_are_refused_by_the_model(enrolled, store, model, tmp_path):
+    torch.manual_seed(5)
+    other = tmp_path / "other"
+    llava(other)
+    (other / "config.json").write_text((other / "config.json").read_text() + " ")
+    with pytest.raises(CorpusError, match="is not the model"):
+        forensics.detect(
+            photo(ANNA), "zero", identity="Anna Müller", asking=Asking(store=store, model=other)
+        )
+
+
+def test_without_fakes_some_are_made_of_the_persons_own_photos(painted, store, model):
+    from helpers.painted_faces import tools
+
+    card = VlmCard(base="a model", base_sha256="0" * 16, prompts=1)
+    reader = PhotoReader(tools(), card)
+    own, _ = reader.read(listed([photo(ANNA, i) for i in range(3)]), "only")
+    others, _ = reader.read(listed([photo(BEN, i) for i in range(3)]), "only")
+    made = made_fakes("anna", own, others, tools())
+    assert {one.name.split(" ")[0] for one in made} >= {"self-blend", "face-swap"}
+    again = made_fakes("anna", own, others, tools())
+    assert all(
+        one.kept is not None
+        and two.kept is not None
+        and np.array_equal(one.kept.pixels, two.kept.pixels)
+        for one, two in zip(made, again, strict=True)
+    )
+    assert all(one.context == one.name.startswith("context") for one in made)
+
+
+def test_settings_come_from_a_config_and_are_checked():
+    settings = token_settings(["steps=7"], "identity-vlm")
+    assert (settings.steps, settings.learning_rate) == (7, 1e-3)
+    with pytest.raises(UsageError, match="says nothing of enrolling"):
+        token_settings([], "inpainter")
+    with pytest.raises(UsageError, match="steps"):
+        token_settings(["steps=-1"])
+
+
+def test_nobody_to_tell_from_is_refused_before_training(painted, store, model, monkeypatch):
+    monkeypatch.setattr("forensics.identity.tokens.made_fakes", lambda *_: [])
+    monkeypatch.setattr("forensics.identity.enrol.general_of", lambda _: GENERAL)
+    with pytest.raises(UsageError, match="telling a person from others"):
+        forensics.enrol(
+            "Anna", [photo(ANNA, i) for i in range(4)],
+            tokens=TokenPlan(model, settings=token_settings(FEW)), store=store,
+        )  # fmt: skip
+
+
+def test_a_model_without_identities_judges_any_face(painted, model):
+    """The generic verdict: no person is asked for."""
+    from forensics.detectors.face.vlm import FaceVlmDetector
+
+    detector = FaceVlmDetector.from_folder(model)
+    one, two, none = forensics.detect([photo(ANNA), photo(BEN), picture()], detector)
+    assert (one.label, one.reason) == ("uncertain", "uncalibrated")
+    assert one.faces[0].box == (60, 40, 130, 110) and one.detectors[0].raw != two.detectors[0].raw
+    assert none.label == "not_applicable" and "no face" in none.message
