@@ -104,7 +104,7 @@ def audit(
     notes = list(material.notes)
     if material.of_faces and sample.masks:
         notes.append(
-            "masks lie on faces: a localiser's figures on this corpus count for what they are above "
+            "masks lie on faces: a localiser's figures here count for what they are above "
             "mask_centre and mask_mean"
         )
     if len(sample.entries) < len(material.entries):

@@ -139,6 +139,18 @@ def test_the_image_benchmarks_are_there_and_say_what_their_masks_mark():
     assert "LanPaint marks what is to be edited with 0" in readme and "**Unknown**" in readme
 
 
+def test_the_benchmarks_of_faces_say_who_may_use_them_and_what_overlaps():
+    faces = {"vipbench", "idimage", "faceforensics", "celeb_df_v2", "dfdc", "df40", "lfw", "orl"}
+    assert faces <= set(NAMES)
+    assert set(load_card("df40").overlaps) == {"faceforensics", "celeb_df_v2"}
+    assert "not released" in load_card("idimage").licence
+    assert "NC" in load_card("vipbench").licence and "NC" in load_card("df40").licence
+    for name in faces:
+        assert load_card(name).unverified
+        readme = (resources.share("datasets") / name / "README.md").read_text(encoding="utf-8")
+        assert "## Traps" in readme
+
+
 @pytest.mark.parametrize(
     ("modality", "missing"),
     [("speech", "languages and audio"), ("image", "images and masks")],
