@@ -36,6 +36,7 @@ SYSTEMS = [
     {"use": "f-shade", "splits": ["test"]},
     {"use": "f-scene", "prompts": ["at sea"], "donors": 2},
     {"use": "f-nobody"},
+    {"use": "f-shade", "name": "elsewhere", "role": "context"},
 ]
 BASE = {"name": "x", "version": 1, "modality": "face", "summary": "s", "systems": SYSTEMS}
 WHOLE = FaceConfig.model_validate({"locator": {"use": "whole"}})
@@ -114,6 +115,8 @@ def test_nobody_crosses_a_split(drawn, enrol, seed, most):
             elif item.role == "lookalike":
                 assert group[item.claimed] != planned.source.group
                 assert item.shows == planned.source.identity
+            elif item.name == "elsewhere":
+                assert item.role == "context"
             elif item.role == "context":
                 assert {d.source.identity for d in donors} == {planned.source.identity}
                 assert item.prompt == "at sea"

@@ -11,7 +11,7 @@ import numpy as np
 
 from forensics.corpus.faces.cast import Cast, enrolment
 from forensics.corpus.faces.photo import Photo
-from forensics.corpus.faces.recipe import FaceRecipe, FaceSystemSpec
+from forensics.corpus.faces.recipe import FaceRecipe, FaceSystemSpec, ForgedRole
 from forensics.corpus.faces.source import FaceSource
 from forensics.corpus.names import BONAFIDE, item_seed
 from forensics.corpus.pictures.encoder import ROAD_VERSION
@@ -35,17 +35,8 @@ NOBODY = ""
 FRAMING_VERSION = "1"
 
 Use = Literal["enrol", "probe"]
-Role = Literal[
-    "real",
-    "lookalike",
-    "swap",
-    "selfblend",
-    "regeneration",
-    "fullsynth",
-    "idpreserve",
-    "context",
-]
-_ROLES: dict[FaceKind, Role] = {
+Role = Literal["real", "lookalike"] | ForgedRole
+_ROLES: dict[FaceKind, ForgedRole] = {
     "faceswap": "swap",
     "selfblend": "selfblend",
     "regeneration": "regeneration",
@@ -247,7 +238,7 @@ class _Scenes:
             prompt = spec.prompts[self._drawn("prompt", photo, name) % len(spec.prompts)]
         return PlannedItem(
             name=name,
-            role=_ROLES[forger.kind],
+            role=spec.role or _ROLES[forger.kind],
             claimed=self._claimed(photo, donors, spec),
             shows=_shows(photo, donors, forger),
             donors=tuple(donor.id for donor in donors),

@@ -12,6 +12,7 @@ from forensics.corpus.recipe import Recipe, Strict, SystemSpec
 from forensics.draws import Range, within
 from forensics.faces.tools import FaceConfig
 
+ForgedRole = Literal["swap", "selfblend", "regeneration", "fullsynth", "idpreserve", "context"]
 # Whose box would not be known any more; `framing` crops.
 _LOSES_THE_FACE = "crop"
 
@@ -25,11 +26,14 @@ class FaceSystemSpec(SystemSpec):
             whose photo the other's face is), or `either`, drawn per item.
         donors: photos that the forger gets of the donor, at most.
         prompts: for engines that read words; one is drawn per item.
+        role: what the result plays where the forger's kind does not say it: with prompts of places
+            where nobody would expect the person, a picture made after photos is a `context`.
     """
 
     claims: Literal["donor", "target", "either"] = "either"
     donors: int = Field(default=1, ge=1, le=16)
     prompts: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    role: ForgedRole | None = None
 
 
 class Photos(Strict):

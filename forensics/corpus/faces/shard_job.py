@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from forensics.corpus.faces.framing import Box, frame, rescaled
-from forensics.corpus.faces.photo import Photo, PhotoReader
+from forensics.corpus.faces.photo import Photo, PhotoReader, the_face
 from forensics.corpus.faces.plan import FacePlan, PlannedItem, PlannedPhoto
 from forensics.corpus.jobs import REJECTED, ShardJob
 from forensics.corpus.names import BONAFIDE, item_key, item_seed
@@ -20,10 +21,25 @@ from forensics.corpus.plan import PlannedSystem
 from forensics.corpus.shard_job import ShardBuilder, ShardRun, describe
 from forensics.errors import MediaError
 from forensics.faces.base import Face
+from forensics.faces.tools import FaceTools, open_faces
 from forensics.generators.face.base import FORGERS, FaceForger, FaceRequest, Portrait
 from forensics.generators.image.base import Edited
 from forensics.media.image import mask_png
 from forensics.shards.format import Failure, Item, ItemMeta, canonical_json
+
+# The kinds that make a whole new picture, in which the face is anywhere.
+_ANEW = ("fullsynth", "idpreserve")
+
+
+class _Kept:
+    """What a worker keeps between shards: a reader, and who finds faces."""
+
+    def __init__(self, plan: FacePlan, source_root: Path):
+        import cv2
+
+        cv2.setNumThreads(1)  # one core a worker, as the supervisor asks of other libraries
+        self.reader = PhotoReader(source_root, plan.recipe.photos)
+        self.tools = open_faces(plan.recipe.faces)
 
 
 class FaceShardRun(ShardRun[FacePlan, FaceForger]):
@@ -34,11 +50,9 @@ class FaceShardRun(ShardRun[FacePlan, FaceForger]):
     def __init__(self, builder: ShardBuilder, job: ShardJob):
         super().__init__(builder, job)
         if builder.kept is None:
-            import cv2
-
-            cv2.setNumThreads(1)  # one core a worker, as the supervisor asks of other libraries
-            builder.kept = PhotoReader(builder.source_root, self.plan.recipe.photos)
-        self.reader: PhotoReader = builder.kept
+            builder.kept = _Kept(self.plan, builder.source_root)
+        self.reader: PhotoReader = builder.kept.reader
+        self.tools: FaceTools = builder.kept.tools
 
     def items(self) -> Iterator[Item]:
         for planned in self.families():
@@ -70,15 +84,20 @@ class FaceShardRun(ShardRun[FacePlan, FaceForger]):
         """One item, or why there is none. Forged or real, all take the same road."""
         recipe, system = self.plan.recipe, self._system(item)
         made: Edited | None = None
+        face, key = _face(planned.source), item_key(planned.source.id, item.name)
         if system is not None:
             forged = self._forged(planned, item, system, pixels)
             if isinstance(forged, str):
                 return forged
             made = forged
-        key = item_key(planned.source.id, item.name)
+            if system.kind in _ANEW:
+                found = self._found_again(made.pixels, key)
+                if isinstance(found, str):
+                    return found
+                face = found
         seed = item_seed(recipe.seed, "road", key)
         image, mask = (made.pixels, made.mask) if made else (pixels, None)
-        framed = frame(image, mask, _face(planned.source).box, recipe.framing, seed)
+        framed = frame(image, mask, face.box, recipe.framing, seed)
         sent = send(framed.pixels, framed.mask, recipe.conditions, recipe.encoder, seed)
         if sent.mask is not None and not sent.mask.any():
             return f"{REJECTED}the cut left nothing of what was changed"
@@ -109,6 +128,17 @@ class FaceShardRun(ShardRun[FacePlan, FaceForger]):
         if isinstance(edited, Exception):
             return describe(edited)
         return self._rejection(pixels, edited) or edited
+
+    def _found_again(self, pixels: np.ndarray, key: str) -> Face | str:
+        """The face of a picture that was made anew, or why it is not used."""
+        found = self.watched(
+            "faces",
+            [key],
+            lambda _: the_face(self.tools.locate(pixels), self.plan.recipe.photos.dominant),
+        )
+        if isinstance(found, Exception):
+            return describe(found)
+        return f"{REJECTED}of faces in what was made, {found}" if isinstance(found, str) else found
 
     def _donors(self, item: PlannedItem) -> tuple[Portrait, ...]:
         photos = [self.plan.photo(name).source for name in item.donors]
