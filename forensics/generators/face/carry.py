@@ -100,8 +100,9 @@ def _fitted(target: Portrait, donor: Portrait) -> np.ndarray | None:
     if np.abs(found[:, :2] - np.eye(2)).max() > _MOST_SHEAR or shift > _MOST_SHIFT:
         return None
     moved = cv2.warpAffine(
-        other, found, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    )
+        other, found, (CROP_SIDE, CROP_SIDE),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
     if _correlation(one, moved) <= _correlation(one, other):
         return None
     return np.linalg.inv(_square(found))[:2]

@@ -123,6 +123,8 @@ class Pipeline:
             raise UsageError(
                 f"{self.name} takes no IP-Adapter", "use one of Stable Diffusion's kin"
             )
+        from safetensors import SafetensorError
+
         place, _, name = file.rpartition("/")
         inside = image_encoder if "/" in image_encoder else f"./{image_encoder}"
         try:
@@ -130,7 +132,7 @@ class Pipeline:
                 str(folder), subfolder=place, weight_name=name, image_encoder_folder=inside,
                 local_files_only=True, low_cpu_mem_usage=False,
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             why = str(error).partition("\n")[0]
             raise UsageError(
                 f"{name} is no IP-Adapter for {self.name}: {why}", "get the one for this model"
