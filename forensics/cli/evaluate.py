@@ -93,6 +93,14 @@ def evaluate(
     device: Annotated[str, typer.Option(help="Where to compute: cpu or cuda.")] = "cpu",
     replicates: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    identities: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="People enrolled with `forensics identity`, asked about the pictures of a corpus "
+            "of faces that claim to be them.",
+        ),
+    ] = None,
 ) -> None:
     """Measure detectors on labelled clips or pictures. Exit code 3: some were not judged."""
     # As `forensics detect`: threads that spin while they wait slow a busy machine. Read when torch
@@ -128,6 +136,7 @@ def evaluate(
         device=device,
         replicates=replicates,
         seed=seed,
+        identities=identities,
     )
     if report:
         from forensics.shards import storage

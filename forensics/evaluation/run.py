@@ -90,6 +90,7 @@ def evaluate(
     device: str = "cpu",
     replicates: int = 1000,
     seed: int = 0,
+    identities: PathLike | None = None,
 ) -> Evaluation | PictureEvaluation:
     """Measure detectors, side by side on the same clips or pictures.
 
@@ -112,6 +113,8 @@ def evaluate(
         out: folder that keeps finished scores; the same call goes on where it was.
         workers: processes that score.
         replicates: bootstrap resamples.
+        identities: folder of people enrolled with `forensics identity`, who are asked about the
+            pictures of a corpus of faces that claim to be them.
 
     Raises:
         UsageError: neither or both of shards and protocol; detectors of both modalities; options
@@ -139,7 +142,10 @@ def evaluate(
             device=device,
             replicates=replicates,
             seed=seed,
+            identities=identities,
         )
+    if identities is not None:
+        raise UsageError("people are asked about pictures", "leave --identities out")
     started = time.perf_counter()
     clips = open_clips(shards, protocol, audio, layout, columns or {}, where or {}, split)
     wanted = checked_conditions(conditions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from forensics.evaluation.faces.report import FaceReport
 from forensics.evaluation.report import DetectorFigures, Estimate, Frozen, NotJudged, Part, Settings
 
 
@@ -85,6 +86,7 @@ class PictureReport(Frozen):
 
     Attributes:
         pictures: asked for; labels, groups, masks: counted over them.
+        faces: figures by whom the pictures claim to show; None where they claim nobody.
     """
 
     material: str
@@ -99,6 +101,7 @@ class PictureReport(Frozen):
     settings: Settings
     seconds: float
     forensics_version: str
+    faces: FaceReport | None = None
 
     @property
     def exit_code(self) -> int:

@@ -12,7 +12,11 @@ import numpy as np
 
 from forensics.detectors.calibration import Calibration, Threshold
 from forensics.detectors.image.base import ImageDetector
+from forensics.errors import UsageError
 from forensics.evaluation import figures as whole
+from forensics.evaluation.faces.claims import claims_of
+from forensics.evaluation.faces.figures import Scored, face_report
+from forensics.evaluation.faces.similarity import similarities
 from forensics.evaluation.images import figures
 from forensics.evaluation.images.baselines import AlwaysCentre, MeanMask, train_masks
 from forensics.evaluation.images.contenders import (
@@ -64,10 +68,15 @@ def evaluate_pictures(
     device: str = "cpu",
     replicates: int = 1000,
     seed: int = 0,
+    identities: PathLike | None = None,
 ) -> PictureEvaluation:
     """Measure detectors of pictures; see `forensics.evaluate`.
 
+    Where a corpus says whom its pictures claim to show, there are figures by claim as well, beside
+    a baseline that only compares faces.
+
     Args:
+        identities: of enrolled people, who are asked about the pictures that claim to be them.
         protocol: a list or folder in one of the formats of `forensics.corpus.exchange`.
         conditions: channels of the robustness sweep, names of `IMAGE_SWEEP`.
 
@@ -85,12 +94,31 @@ def evaluate_pictures(
         [*found, *priors], material.judged, wanted, log=log, workers=workers, device=device
     )
     draw = Draw(replicates, seed)
-    results, scored = [], {}
+    results, scored, whole_sets = [], {}, []
     for contender in found:
         measured = _Measured(contender, material.judged, said, wanted, draw)
         results.append(measured.figures(priors))
         scored |= {(contender.label, name): measured.scored[name] for name in wanted}
+        whole_sets.append(measured.claims())
     report = _report(material.judged, results, priors, said, wanted, draw, notes, started)
+    claims = claims_of(shards)
+    if any(clip.key in claims for clip in material.judged.clips):
+        if identities is not None:
+            from forensics.evaluation.faces.enrolled import enrolled_scores
+
+            whole_sets.append(enrolled_scores(material.judged, claims, identities, device))
+        similar = similarities(material.judged, claims)
+        clips = material.judged.clips
+        faces = face_report(clips, claims, similar, whole_sets, replicates, seed)
+        lacking = () if faces else ("no figures by claim: the baseline has nothing to compare",)
+        seconds = round(time.perf_counter() - started, 2)
+        changes = {"faces": faces, "notes": (*report.notes, *lacking), "seconds": seconds}
+        report = report.model_copy(update=changes)
+    elif identities is not None:
+        raise UsageError(
+            f"the pictures of {material.judged.name} do not say whom they claim to show",
+            "leave --identities out, or name a corpus of faces",
+        )
     return PictureEvaluation(report, scored)
 
 
@@ -182,6 +210,15 @@ class _Measured:
         chosen = self._judged & np.isfinite(judged.raw)
         raw = judged.raw if self._calibration is None else self._calibration.llr(judged.raw)
         return ScoredSet.of(self._clips, raw).where(chosen)
+
+    def claims(self) -> Scored:
+        """All clean scores, and the shipped threshold on their scale."""
+        raw, label = self._of[CLEAN].raw, self._contender.label
+        if self._calibration is None or self._threshold is None:
+            return Scored(label, raw)
+        above = self._threshold.manipulated_above
+        cut = np.log(max(1 - above, 1e-12) / max(above, 1e-12))
+        return Scored(label, self._calibration.llr(raw), float(cut), "shipped with the weights")
 
     def figures(self, priors: Sequence[PictureContender]) -> PictureFigures:
         contender, draw = self._contender, self._draw

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from forensics.evaluation.faces.text import face_lines
 from forensics.evaluation.images.report import PictureFigures, PictureReport, PixelRow, PixelSummary
 from forensics.evaluation.report import Estimate, NotJudged
 from forensics.evaluation.text import answers, estimate, part_lines, visible
@@ -40,6 +41,7 @@ def as_text(report: PictureReport) -> str:
         lines += ["", f"baseline {baseline.label}: {baseline.summary}", *_pixels(baseline.pixels)]
     for detector in report.detectors:
         lines += _parts(detector)
+    lines += ["", *face_lines(report.faces)] if report.faces else []
     lines += _unjudged(report.not_judged)
     lines += ["", *(f"note: {note}" for note in report.notes)] if report.notes else []
     settings = report.settings
