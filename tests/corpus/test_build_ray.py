@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.builds import anyone, build, check_killed, command, digests
 from helpers.frames import write_frames
+from helpers.portraits import write_portraits
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'forensics[ray]'")
 
@@ -77,6 +78,15 @@ def test_twenty_kills_of_a_ray_build(tmp_path, make_source, make_recipe, cluster
 def test_ray_builds_images_too(tmp_path, make_image_recipe, cluster):
     source = write_frames(tmp_path / "frames", cameras=2, each=2)
     recipe = make_image_recipe("[e-plain, copy-move]", shard=1)
+    build(recipe, source, tmp_path / "local", cluster)
+    build(recipe, source, tmp_path / "ray", cluster, "--runner", "ray", "--workers", "2")
+    assert digests(tmp_path / "ray") == digests(tmp_path / "local")
+
+
+@pytest.mark.slow
+def test_ray_builds_faces_too(tmp_path, make_face_recipe, cluster):
+    source = write_portraits(tmp_path / "people", people=4, each=3)
+    recipe = make_face_recipe("[f-paste, self-blend]", shard=1)
     build(recipe, source, tmp_path / "local", cluster)
     build(recipe, source, tmp_path / "ray", cluster, "--runner", "ray", "--workers", "2")
     assert digests(tmp_path / "ray") == digests(tmp_path / "local")

@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from helpers.builds import build, children, command, digests, items
 from helpers.portraits import portrait, write_portraits
 from PIL import Image
 
+from forensics.faces.base import Face
+from forensics.faces.tools import open_faces
 from forensics.media.image import read_image, read_mask
 
 ALL = (
@@ -144,3 +147,36 @@ def test_what_cannot_be_used_costs_itself_alone(tmp_path, make_face_recipe, envi
         for place in (out, tmp_path / "again")
     )
     assert first == second and again["items"] == result["items"]
+
+
+def test_real_photos_show_whom_they_say(tmp_path, shared_data, make_face_recipe, environment):
+    """The shipped forgers on real photos: a swapped face resembles its donor more than the photo
+    did that it was put into."""
+    faces = shared_data("faces")
+    lines = (faces / "manifest.csv").read_text().splitlines()
+    wanted = ("orl_s2,", "orl_s7,", "orl_s11,", "orl_s19,")
+    chosen = [line for name in wanted for line in [ln for ln in lines if name in ln][:4]]
+    source = tmp_path / "people"
+    source.mkdir()
+    (source / "images").symlink_to(faces / "images")
+    (source / "list.csv").write_text("\n".join([lines[0], *chosen]))
+    systems = "[{use: face-swap, params: {part: face}}, self-blend]"
+    recipe = make_face_recipe(systems, shard=16)
+    recipe.write_text(recipe.read_text().replace("train: 0.5, test: 0.5", "test: 1"))
+    build(recipe, source / "list.csv", tmp_path / "c", environment, code=0)
+    tools = open_faces()
+    vectors, swaps, shown = {}, [], {}
+    for item in items(tmp_path / "c"):
+        told = item.meta.params
+        crop = tools.crop(read_image(item.media).pixels, Face(tuple(told["box"])))
+        vector = tools.embed([crop])[0]
+        if told["role"] == "swap":
+            swaps.append((vector, told["shows"], item.meta.source_id))
+        elif told["role"] == "real":
+            shown.setdefault(told["shows"], []).append(vector)
+            vectors[item.meta.source_id] = vector
+    gained = [
+        float((vector - vectors[scene]) @ np.mean(shown[donor], axis=0))
+        for vector, donor, scene in swaps
+    ]
+    assert len(gained) == 12 and sum(gain > 0 for gain in gained) >= 10

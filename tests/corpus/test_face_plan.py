@@ -295,12 +295,13 @@ def test_the_cut_keeps_the_face_and_follows_the_seed_alone(width, height, place,
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[top:bottom, left:right] = 255
     inside = pixels[..., 0] > 0
-    plain = frame(pixels, None, (left, top, right, bottom), Framing(), seed)
-    masked = frame(pixels, inside, (left, top, right, bottom), Framing(), seed)
+    plain = frame(pixels, None, (left, top, right, bottom), Framing(), seed, 12)
+    masked = frame(pixels, inside, (left, top, right, bottom), Framing(), seed, 12)
     assert (plain.pixels == masked.pixels).all() and plain.drawn == masked.drawn
     assert plain.mask is None and masked.mask is not None and plain.box == masked.box
     x0, y0, x1, y1 = plain.box
     assert 0 <= x0 < x1 <= plain.pixels.shape[1] and 0 <= y0 < y1 <= plain.pixels.shape[0]
+    assert min(x1 - x0, y1 - y0) >= 12
     boxed = np.zeros(masked.mask.shape, bool)
     boxed[y0:y1, x0:x1] = True
     if min(x1 - x0, y1 - y0) > 8:  # rounding aside, the box lies where the face lies

@@ -31,18 +31,25 @@ class Framed:
 
 
 def frame(
-    pixels: np.ndarray, mask: np.ndarray | None, box: Box, framing: Framing, seed: int
+    pixels: np.ndarray,
+    mask: np.ndarray | None,
+    box: Box,
+    framing: Framing,
+    seed: int,
+    least: int = 1,
 ) -> Framed:
     """Cut around the face and scale; all draws are made of the seed.
 
     Args:
         pixels: uint8 (H, W, 3); mask: bool (H, W) or None; box: of the face in these pixels.
+        least: pixels of a side of the box that no scale goes below.
     """
     rng = np.random.default_rng([_STREAM, seed])
     margins = [uniform(rng, framing.margin) for _ in "ltrb"]
     factor, interpolation = log_uniform(rng, framing.scale), pick(rng, INTERPOLATIONS)
     (left, top, right, bottom), (height, width) = box, pixels.shape[:2]
     side = max(right - left, bottom - top)
+    factor = max(factor, (least + 1) / min(right - left, bottom - top))
     x0 = max(0, round(left - margins[0] * side))
     y0 = max(0, round(top - margins[1] * side))
     x1 = min(width, round(right + margins[2] * side))

@@ -81,7 +81,7 @@ class Framing(Strict):
     Attributes:
         margin: added to the face's box on each of four sides, each drawn by itself, in units of
             the box's longer side; where the photo ends the cut ends too.
-        scale: of the cut.
+        scale: of the cut; enlarged further where the face would be too small to be looked at.
     """
 
     margin: Annotated[Range, within(0, 8)] = (0.2, 0.9)

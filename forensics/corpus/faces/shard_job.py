@@ -97,7 +97,8 @@ class FaceShardRun(ShardRun[FacePlan, FaceForger]):
                 face = found
         seed = item_seed(recipe.seed, "road", key)
         image, mask = (made.pixels, made.mask) if made else (pixels, None)
-        framed = frame(image, mask, face.box, recipe.framing, seed)
+        least = recipe.faces.locator.least_side
+        framed = frame(image, mask, face.box, recipe.framing, seed, least)
         sent = send(framed.pixels, framed.mask, recipe.conditions, recipe.encoder, seed)
         if sent.mask is not None and not sent.mask.any():
             return f"{REJECTED}the cut left nothing of what was changed"
