@@ -116,6 +116,22 @@ def test_masks_in_the_centre_are_a_prior_that_is_told():
     assert family(relaxed, "mask_centre").status == "reported"
 
 
+def test_masks_of_faces_are_reported_unless_a_limit_is_asked_for():
+    """All others, of a corpus that says nothing of people, are judged."""
+    told = {"claimed": "p0"}
+    faces = [
+        replace(item, meta=item.meta.model_copy(update={"params": item.meta.params | told}))
+        for item in small(where=lambda rng: (36, 24))
+    ]
+    report = audit(faces)
+    assert family(report, "mask_centre").status == "reported"
+    assert family(report, "jpeg").limit == 0.6
+    assert any("masks lie on faces" in note for note in report.notes)
+    strict = audit(faces, limits={"mask_centre": 0.7})
+    assert family(strict, "mask_centre").limit == 0.7
+    assert family(audit(faces[1:] + small()[:1]), "mask_centre").limit == 0.7
+
+
 def test_masks_in_one_corner_are_found_by_the_mean_mask_alone():
     report = audit(corpus(where=lambda rng: (rng.integers(0, 8), rng.integers(0, 6))))
     centre, mean = family(report, "mask_centre"), family(report, "mask_mean")
