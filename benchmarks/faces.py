@@ -51,11 +51,10 @@ def main() -> None:
     sets = [(name, list(group)) for name, group in groupby(photos, key=lambda one: one[0])]
     for name, group in sets:
         print(f"{name}: {len(group)} photos, {len({who for _, who, _ in group})} people")
-    print(
-        f"\n{table([finding(name, group[:: given.every], v) for v in VOTES for name, group in sets])}"
-    )
-    print(f"\n{table([turned(name, group[:: given.every]) for name, group in sets])}")
-    print(f"\n{table([shrunk(name, group[:: given.every]) for name, group in sets])}")
+    some = [(name, group[:: given.every]) for name, group in sets]
+    print(f"\n{table([finding(name, group, votes) for votes in VOTES for name, group in some])}")
+    print(f"\n{table([turned(name, group) for name, group in some])}")
+    print(f"\n{table([shrunk(name, group) for name, group in some])}")
     if given.frames:
         print(f"\n{table([false_alarms(given.frames, v) for v in VOTES])}")
     print(f"\n{table(comparing(photos))}")
@@ -177,14 +176,13 @@ def _errors(likeness: np.ndarray, people: np.ndarray) -> dict[str, Any]:
     where = int(np.abs(missed - wrong).argmin())
     rare = int((wrong <= 0.01).argmax())
     np.fill_diagonal(likeness, -1)
+    nearest = people[likeness.argmax(axis=1)] == people
     return {
         "pairs of one person": int(same.sum()),
         "EER %": round(50 * float(missed[where] + wrong[where]), 1),
         "at likeness": round(float(at[where]), 3),
         "found at 1 % false %": round(100 * float(1 - missed[rare]), 1),
-        "nearest is right %": round(
-            100 * float((people[likeness.argmax(axis=1)] == people).mean()), 1
-        ),
+        "nearest is right %": round(100 * float(nearest.mean()), 1),
     }
 
 

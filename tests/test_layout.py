@@ -24,6 +24,7 @@ def test_data_folders_are_not_packages(folder):
     [
         "import forensics, forensics.cli",
         "from forensics.generators.base import GENERATORS; GENERATORS.names()",
+        "from forensics.generators.face.base import FORGERS; FORGERS.names()",
         "from forensics.detectors.base import DETECTORS; DETECTORS.names()",
         "from forensics.conditions.base import CONDITIONS; CONDITIONS.names()",
     ],
