@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -43,12 +44,15 @@ class Cast:
             name: sorted(members, key=lambda photo: photo.id)
             for name, members in sorted(by_identity(photos).items())
         }
+        self._names = list(self._photos)
         self._group = {name: members[0].group for name, members in self._photos.items()}
-        self._centres = {
-            name: _unit(np.sum([embeddings[photo.id] for photo in members], axis=0))
-            for name, members in self._photos.items()
-        }
-        self._alike = {name: self._most_alike(name) for name in self._photos}
+        sums = [
+            _unit(np.sum([embeddings[photo.id] for photo in members], axis=0))
+            for members in self._photos.values()
+        ]
+        self._centres = np.array(sums, np.float32)
+        self._place = {name: place for place, name in enumerate(self._names)}
+        self._last: tuple[str, list[str]] | None = None
 
     def lookalikes(self, per_identity: int, among: int) -> dict[str, str]:
         """Photo id → whom it claims to show; a photo claims one name at most.
@@ -69,9 +73,9 @@ class Cast:
         """A photo of somebody who resembles the target, with colour or without as the target's."""
         offered = (
             [photo for photo in self._photos[name] if photo.grey == target.grey]
-            for name in self._alike[target.identity]
+            for name in self._most_alike(target.identity)
         )
-        people = [photos for photos in offered if photos][:among]
+        people = list(islice(filter(None, offered), among))
         if not people:
             return None
         person = people[self._draw(len(people), "who", target.id, system)]
@@ -97,20 +101,23 @@ class Cast:
         sorts = {photo.grey for photo in self._photos[name]}
         offered = (
             [photo for photo in self._photos[other] if photo.grey in sorts]
-            for other in self._alike[name]
+            for other in self._most_alike(name)
         )
-        people = [photos for photos in offered if photos][:among]
-        centre = self._centres[name]
+        people = list(islice(filter(None, offered), among))
+        centre = self._centres[self._place[name]]
         return sorted(
             (photo for photos in people for photo in photos),
             key=lambda photo: (-float(self._vectors[photo.id] @ centre), photo.id),
         )
 
     def _most_alike(self, name: str) -> list[str]:
-        """Everybody of another group, the most similar first."""
-        centre = self._centres[name]
-        others = [one for one in self._photos if self._group[one] != self._group[name]]
-        return sorted(others, key=lambda one: (-float(self._centres[one] @ centre), one))
+        """Everybody of another group, the most similar first; equals by name. The last answer is
+        kept: people come one after the other, and all answers would not fit into memory."""
+        if self._last is None or self._last[0] != name:
+            likeness = self._centres @ self._centres[self._place[name]]
+            ranked = (self._names[place] for place in np.argsort(-likeness, kind="stable"))
+            self._last = name, [one for one in ranked if self._group[one] != self._group[name]]
+        return self._last[1]
 
     def _draw(self, options: int, *parts: str) -> int:
         return item_seed(self._seed, *parts) % options

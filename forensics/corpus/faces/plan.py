@@ -132,7 +132,7 @@ def make_plan(recipe: FaceRecipe, source: FaceSource) -> FacePlan:
 def _splits(recipe: FaceRecipe, photos: list[Photo]) -> dict[str, Split]:
     """group → split. People without colour are dealt apart from the others, so that each split has
     its share of both: faces are put among their like alone."""
-    coloured = {photo.group for photo in photos if not photo.grey}
+    coloured = {photo.group for photo in photos if photo.width and not photo.grey}
     found: dict[str, Split] = {}
     for colour in (True, False):
         found |= assign_splits(recipe, [p for p in photos if (p.group in coloured) is colour])
