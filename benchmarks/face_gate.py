@@ -1,5 +1,5 @@
 """How alike photos of one person and of different people are to the face tools: the figures that
-`forensics/identity/known.py` holds.
+`forensics/identity/known.py` holds, and how often mixed sets of photos are found out.
 
     python benchmarks/face_gate.py FOLDER [--groups orl lfw]
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from forensics.errors import MediaError
 from forensics.faces.tools import FaceTools, open_faces
-from forensics.identity.gate import centre_of, left_out
+from forensics.identity.gate import General, centre_of, left_out, strangers
+from forensics.identity.known import general_of
 from forensics.identity.looking import look
 from forensics.media.image import read_image
 
@@ -58,6 +59,24 @@ def figures(people: dict[str, np.ndarray]) -> str:
     )
 
 
+def found_out(people: dict[str, np.ndarray], general: General, turns: int = 1000) -> str:
+    """Shares of sets of six photos that an enrolment refuses: of one person, with one stranger."""
+    rng = np.random.default_rng(0)
+    names = sorted(name for name, vectors in people.items() if len(vectors) >= 6)
+    clean = mixed = named = 0
+    for _ in range(turns):
+        one, other = rng.choice(len(names), 2, replace=False)
+        own = rng.permutation(people[names[one]])[:6]
+        clean += bool(strangers(own, general))
+        own[5] = rng.permutation(people[names[other]])[0]
+        found = strangers(own, general)
+        mixed, named = mixed + bool(found), named + (5 in found)
+    return (
+        f"refused: {100 * clean / turns:.0f} % of sets of one person, {100 * mixed / turns:.0f} % "
+        f"of sets with one stranger, who is named in {100 * named / turns:.0f} %"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -69,6 +88,8 @@ def main() -> None:
     for group in ["", *arguments.groups]:
         some = {name: vectors for name, vectors in people.items() if name.startswith(group)}
         print(f"{group or 'all':8s} {figures(some)}")
+        if (general := general_of(tools.fingerprint())) is not None:
+            print(f"{'':8s} {found_out(some, general)}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class MediaError(ForensicsError):
 
     Reasons: not_found, not_readable, is_url, empty, not_media, unsupported, unsupported_modality,
     truncated, too_large, too_long, too_short, too_small, wrong_size, silent, no_audio, no_video,
-    invalid_samples.
+    invalid_samples, unsuitable; of photos of people also no_face, many_faces, face_too_small.
     """
 
     exit_code = 3

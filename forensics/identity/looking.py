@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Box = tuple[int, int, int, int]
 Turn = Literal[0, 90, 180, 270]
 _LARGEST_VIEW = 1024  # pixels
-_SURE = 0.6  # confidence from which nobody looks for faces that lie on their side
+# Confidence from which nobody looks for faces that lie on their side, and that those must have. Of
+# 125 upright photos the cascade was surer than this of something on its side in none.
+_SURE = 0.65
 MAX_FACES = 64  # of a picture; a crowd names nobody
 _SURROUNDINGS = 3.5  # side of a view, in sides of the face: hair, clothing, what they are doing
 _QUARTERS: tuple[Turn, ...] = (90, 270, 180)
@@ -42,14 +44,14 @@ class SeenFace:
 def look(pixels: np.ndarray, tools: FaceTools) -> list[SeenFace]:
     """Faces in uint8 (H, W, 3) RGB, largest first; empty where there are none.
 
-    Where no upright face is sure, the picture is turned by quarters, and the surest turn counts.
+    Where no upright face is sure, the picture is turned by quarters, and a sure face counts.
     """
     best, found = 0, tools.locate(pixels)[:MAX_FACES]
     if _surest(found) < _SURE:
         for turn in _QUARTERS:
             turned = np.ascontiguousarray(np.rot90(pixels, turn // 90))
             other = tools.locate(turned)[:MAX_FACES]
-            if _surest(other) > _surest(found):
+            if _surest(other) >= max(_SURE, _surest(found)):
                 best, found = turn, other
     return _seen(np.ascontiguousarray(np.rot90(pixels, best // 90)), found, best, tools)
 

@@ -164,3 +164,21 @@ def test_a_model_without_identities_judges_any_face(painted, model):
     assert (one.label, one.reason) == ("uncertain", "uncalibrated")
     assert one.faces[0].box == (60, 40, 130, 110) and one.detectors[0].raw != two.detectors[0].raw
     assert none.label == "not_applicable" and "no face" in none.message
+
+
+def test_a_trained_folder_is_a_detector_by_its_card(painted, model, tmp_path):
+    from forensics.networks.vlm.adapter import AdapterConfig
+    from forensics.networks.vlm.card import VlmFolder
+    from forensics.verdict.loading import resolve_detector
+
+    vlm = open_vlm(model)
+    adapter = vlm.add_adapter(AdapterConfig(layer=1, tokens=2, hidden=4))
+    card = vlm.card.model_copy(update={"adapter": adapter.config, "view": "face", "margin": 2.0})
+    tensors = {f"adapter.{name}": value for name, value in adapter.state_dict().items()}
+    VlmFolder.save(tmp_path / "trained", card, tensors)
+    named = resolve_detector(tmp_path / "trained"), resolve_detector("face-vlm", model)
+    trained, base = (spec.load() for spec in named)
+    (one,) = forensics.detect(photo(ANNA), trained)
+    (two,) = forensics.detect(photo(ANNA), base)
+    assert one.faces[0].view == (25, 5, 165, 145) and two.faces[0].view == (0, 0, 200, 160)
+    assert one.detectors[0].raw != two.detectors[0].raw
