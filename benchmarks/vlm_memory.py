@@ -19,7 +19,7 @@ from forensics.networks.vlm.adapter import AdapterConfig, DetectionAdapter
 GIB = 2**30
 TEXT = 160  # tokens of a prompt with its answer, at most
 ADAPTER = AdapterConfig(layer=2, tokens=16, hidden=1024)
-_CLIP = {
+_CLIP: dict[str, Any] = {
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
     "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "projection_dim": 768,
 }  # fmt: skip
