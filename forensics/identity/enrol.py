@@ -214,6 +214,11 @@ def _remarks(identity: Identity) -> list[str]:
     notes = []
     if card.consent is None:
         notes.append("no consent record is stored: verdicts say so (--consent record.json)")
+    if card.gate.own_below:
+        notes.append(
+            f"{card.gate.own_below} of {card.gate.n_own} photos, left out in turn, do not pass the "
+            "gate: as many genuine photos may be taken for somebody else's"
+        )
     if card.tokens is None:
         notes.append(
             "the gate alone was learnt: whether a photo is manipulated is judged by a detector of "

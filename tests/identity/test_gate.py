@@ -42,6 +42,11 @@ def test_few_photos_lean_on_what_is_known_and_say_so():
     assert gate.others_above is None and "a test" in gate.origin and "3 photos" in gate.origin
 
 
+def test_own_photos_that_would_not_pass_are_counted():
+    gate = fit_gate(np.array([0.8, 0.82, 0.81, 0.5]), np.zeros(0), GENERAL)
+    assert gate.own_below == 1
+
+
 def test_an_unknown_embedder_needs_other_people():
     with pytest.raises(UsageError, match="nothing is known") as caught:
         fit_gate(np.full(5, 0.8), np.full(19, 0.1), None)
