@@ -49,9 +49,12 @@ def test_pictures_are_listed_beside_speech():
     generators = {row["name"]: row for row in rows("generators")}
     assert generators["splice"]["modality"] == "image" and generators["splice"]["state"] == "ready"
     assert generators["espeak"]["modality"] == "speech"
+    assert generators["face-swap"]["kind"] == "faceswap"
+    assert generators["face-swap"]["state"] == "ready"
+    assert generators["ip-adapter"]["state"] == "needs weights"
     kinds = {(row["name"], row["kind"]) for row in rows("conditions")}
     assert {("noise", "speech"), ("noise", "image"), ("social", "image")} <= kinds
-    assert {"speech", "image"} == {row["kind"] for row in rows("pipelines")}
+    assert {"speech", "image", "face"} == {row["kind"] for row in rows("pipelines")}
     doctor = run("doctor").stdout
     assert "pillow" in doctor and "zero" in doctor and "copy-move" in doctor
     assert "configs/image-fusion" in run("configs", "ls").stdout.split()
