@@ -66,6 +66,3 @@ def test_two_runs_say_the_same_to_the_last_bit(clip):
         verdict = json.loads(done.stdout)
         said.append((verdict["llr"], verdict["segments"], verdict["detectors"][0]["explanation"]))
     assert said[0] == said[1]
-
-
-@pytest.mark.slow
