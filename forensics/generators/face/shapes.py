@@ -7,14 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-Part = Literal["face", "inner", "eyes", "mouth", "head"]
+Part = Literal["face", "inner", "eyes", "mouth"]
 
 _OVALS: dict[Part, tuple[float, float, float, float]] = {
     "face": (56.0, 66.0, 36.0, 48.0),
     "inner": (56.0, 71.0, 28.0, 33.0),
     "eyes": (56.0, 52.0, 31.0, 12.0),
     "mouth": (56.0, 92.0, 22.0, 13.0),
-    "head": (56.0, 55.0, 54.0, 66.0),
 }
 """Part → x and y of the middle and half of width and height, in pixels of the 112-pixel crop."""
 
