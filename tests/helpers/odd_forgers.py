@@ -74,13 +74,14 @@ class Scene(Paste):
 
 
 class Nobody(FaceForger):
-    """A face of nobody: every pixel made again."""
+    """A face of nobody: every pixel made again, with a trace of red."""
 
     name = "f-nobody"
     version, kind, licence, summary = "1", "fullsynth", "none", "for tests"
 
     def forge(self, request):
         pixels = request.target.pixels[:, ::-1].copy()
+        pixels[..., 0] = np.minimum(pixels[..., 0], 250) + 5
         return Edited(pixels, np.ones(pixels.shape[:2], bool), "regenerated")
 
 

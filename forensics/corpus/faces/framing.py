@@ -68,6 +68,13 @@ def frame(
     )
 
 
+def without_colour(pixels: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) whose channels are equal; those of a grey picture keep their values."""
+    import cv2
+
+    return np.repeat(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+
+
 def rescaled(box: Box, before: tuple[int, ...], after: tuple[int, ...]) -> Box:
     """A box in a picture that goes from one (height, width) to another; inside, never empty."""
     down, across = after[0] / before[0], after[1] / before[1]

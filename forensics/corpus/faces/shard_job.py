@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from forensics.corpus.faces.framing import Box, frame, rescaled
+from forensics.corpus.faces.framing import Box, frame, rescaled, without_colour
 from forensics.corpus.faces.photo import Photo, PhotoReader, the_face
 from forensics.corpus.faces.plan import FacePlan, PlannedItem, PlannedPhoto
 from forensics.corpus.jobs import REJECTED, ShardJob
@@ -97,6 +97,8 @@ class FaceShardRun(ShardRun[FacePlan, FaceForger]):
                 face = found
         seed = item_seed(recipe.seed, "road", key)
         image, mask = (made.pixels, made.mask) if made else (pixels, None)
+        if planned.source.grey:  # or a trace of colour would tell what a decoder made
+            image = without_colour(image)
         least = recipe.faces.locator.least_side
         framed = frame(image, mask, face.box, recipe.framing, seed, least)
         sent = send(framed.pixels, framed.mask, recipe.conditions, recipe.encoder, seed)
