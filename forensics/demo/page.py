@@ -36,6 +36,7 @@ def write_page(result: DemoResult) -> None:
         result=result,
         copies=copies,
         sheet=_data_url("image/png", result.images.sheet.read_bytes()),
+        people=_data_url("image/png", result.people.sheet.read_bytes()),
     )
     (result.folder / "index.html").write_text(page, encoding="utf-8")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forensics.demo.images import ImageDemo, run_images
+from forensics.demo.people import PeopleDemo, run_people
 from forensics.demo.timing import timed
 from forensics.errors import UsageError
 
@@ -37,6 +38,7 @@ class DemoResult:
     clips: list[tuple[Item, Verdict]]
     seconds: dict[str, float]
     images: ImageDemo
+    people: PeopleDemo
 
 
 def run_demo(
@@ -88,6 +90,7 @@ def run_demo(
         clips=list(zip(chosen, verdicts, strict=True)),
         seconds=seconds,
         images=run_images(out, frames, workers, seconds),
+        people=run_people(out, workers, seconds),
     )
     write_page(result)
     return result

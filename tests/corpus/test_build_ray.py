@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from helpers.builds import anyone, build, check_killed, command, digests
 from helpers.frames import write_frames
-from helpers.portraits import write_portraits
+
+from forensics.demo.portrait import write_portraits
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'forensics[ray]'")
 

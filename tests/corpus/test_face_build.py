@@ -13,9 +13,9 @@ import time
 import numpy as np
 import pytest
 from helpers.builds import build, children, command, digests, items
-from helpers.portraits import portrait, write_portraits
 from PIL import Image
 
+from forensics.demo.portrait import portrait, write_portraits
 from forensics.faces.base import Face
 from forensics.faces.tools import open_faces
 from forensics.media.image import read_image, read_mask
@@ -73,6 +73,8 @@ def test_a_build_says_of_every_item_what_it_claims_and_what_it_shows(
         assert [c["use"] for c in meta.conditions] == ["frame", "encode"]
         assert {told["claimed"], told["shows"]} - {""} <= by_split[meta.split]
         assert told["scene"] == meta.group
+        colour = np.ptp(picture.pixels.astype(int), axis=2).mean()
+        assert (colour == 0) == (told["scene"] in ("Person 4", "Person 5"))
         donors = told.get("donors", [])
         assert not apart & {donor["id"] for donor in donors}
         if meta.label == "bonafide":

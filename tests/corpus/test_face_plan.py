@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import yaml
 from helpers import odd_forgers
-from helpers.portraits import portrait, write_portraits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from forensics.corpus.faces.framing import frame, rescaled
+from forensics.corpus.faces.framing import frame, rescaled, without_colour
 from forensics.corpus.faces.photo import FaceAt, Photo, the_face
 from forensics.corpus.faces.plan import FacePlan, make_plan
 from forensics.corpus.faces.recipe import FaceRecipe, Framing, Photos
 from forensics.corpus.faces.source import FaceSource, load_source
 from forensics.corpus.recipe import load_recipe
+from forensics.demo.portrait import portrait, write_portraits
 from forensics.errors import UsageError
 from forensics.faces.base import Face
 from forensics.faces.tools import FaceConfig
@@ -307,6 +307,15 @@ def test_the_cut_keeps_the_face_and_follows_the_seed_alone(width, height, place,
     if min(x1 - x0, y1 - y0) > 8:  # rounding aside, the box lies where the face lies
         shared = (boxed & masked.mask).sum() / (boxed | masked.mask).sum()
         assert shared > 0.6
+
+
+@given(st.integers(0, 255), st.integers(0, 255))
+def test_grey_stays_what_it_is_and_colour_goes(grey, other):
+    plain = np.full((3, 4, 3), grey, np.uint8)
+    assert (without_colour(plain) == plain).all()
+    tinted = plain.copy()
+    tinted[..., 1] = other
+    assert np.ptp(without_colour(tinted), axis=2).max() == 0
 
 
 def test_a_box_moves_with_its_picture():

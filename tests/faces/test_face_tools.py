@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 from helpers import tiny_faces
-from helpers.portraits import portrait
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from forensics.demo.portrait import portrait
 from forensics.errors import MediaError, MissingRequirement, UsageError
 from forensics.faces.align import TEMPLATE, aligned, crop_to_picture, similarity
 from forensics.faces.base import Face

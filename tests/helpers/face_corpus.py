@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from helpers.portraits import SIDE, portrait
 
+from forensics.demo.portrait import SIDE, portrait
 from forensics.generators.face.base import FaceForger, FaceRequest
 from forensics.generators.image.base import Edited
 from forensics.media.image import encode_image, mask_png

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from helpers.painted_faces import ANNA, BEN, CLEO, photo, picture, strangers, tools
-from helpers.portraits import portrait
 from PIL import Image
 
+from forensics.demo.portrait import portrait
 from forensics.errors import UsageError
 from forensics.faces.tools import open_faces
 from forensics.identity.enrol import enrol

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers.portraits import portrait
 
+from forensics.demo.portrait import portrait
 from forensics.evaluation.clips import Clip, clip_set
 from forensics.evaluation.faces.claims import Claim
 from forensics.evaluation.faces.enrolled import claim_score, enrolled_scores

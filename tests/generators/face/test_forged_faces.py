@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 from helpers import tiny_diffusers
-from helpers.portraits import portrait
 from PIL import Image
 
+from forensics.demo.portrait import portrait
 from forensics.errors import ForensicsError, MissingRequirement, UsageError
 from forensics.faces.align import crop_to_picture
 from forensics.faces.base import Face

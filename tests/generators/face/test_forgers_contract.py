@@ -14,8 +14,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from helpers import tiny_autoencoders
-from helpers.portraits import portrait
 
+from forensics.demo.portrait import portrait
 from forensics.errors import ForensicsError, MissingRequirement, UsageError
 from forensics.faces.base import Face
 from forensics.generators.face.base import FORGERS, FaceKind, FaceRequest, Portrait

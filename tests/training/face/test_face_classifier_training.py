@@ -7,9 +7,9 @@ import pytest
 import torch
 import yaml
 from helpers import face_corpus
-from helpers.portraits import portrait
 
 from forensics import resources
+from forensics.demo.portrait import portrait
 from forensics.detectors.face.classifier import FaceClassifierDetector
 from forensics.detectors.image.base import IMAGE_DETECTORS
 from forensics.errors import CorpusError, MissingRequirement, UsageError

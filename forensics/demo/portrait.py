@@ -8,13 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 SIDE = 144
 
 
 def portrait(person: int, number: int, *, grey: bool = False) -> np.ndarray:
-    """uint8 (144, 144, 3)."""
+    """A photo of a person, another for each `number`: uint8 (144, 144, 3)."""
     import cv2
 
     who = np.random.default_rng([21, person])
@@ -53,8 +52,12 @@ def portrait(person: int, number: int, *, grey: bool = False) -> np.ndarray:
     return np.repeat(done.mean(axis=2, keepdims=True).astype(np.uint8), 3, 2) if grey else done
 
 
-def write_portraits(folder: Path, people: int = 6, each: int = 4, grey: tuple = ()) -> Path:
+def write_portraits(
+    folder: Path, people: int = 6, each: int = 4, grey: tuple[int, ...] = ()
+) -> Path:
     """PNGs, one subfolder a person; those of the people in `grey` have no colour."""
+    from PIL import Image
+
     for person in range(people):
         place = folder / f"person{person}"
         place.mkdir(parents=True, exist_ok=True)
