@@ -34,6 +34,7 @@ def demo(
     pictures = result.images
     print(f"frames: {pictures.source_note}")
     print(f"images: {pictures.build.items} items, {pictures.build.failed} not made")
+    print(f"people: {result.people.build.items} items, {result.people.build.failed} not made")
     print(f"audit:  {pictures.audit.status}")
     for truth in ("bonafide", "spoof"):
         labels = Counter(v.label for item, v in pictures.pictures if item.meta.label == truth)
