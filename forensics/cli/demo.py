@@ -34,9 +34,9 @@ def demo(
     pictures = result.images
     print(f"frames: {pictures.source_note}")
     print(f"images: {pictures.build.items} items, {pictures.build.failed} not made")
-    print(f"people: {result.people.build.items} items, {result.people.build.failed} not made")
     print(f"audit:  {pictures.audit.status}")
     for truth in ("bonafide", "spoof"):
         labels = Counter(v.label for item, v in pictures.pictures if item.meta.label == truth)
         print(f"detect: {truth:12} " + ", ".join(f"{n} {label}" for label, n in labels.items()))
+    print(f"people: {result.people.build.items} items, {result.people.build.failed} not made")
     print(f"look:   {out / 'index.html'}")
