@@ -38,6 +38,7 @@ class LocaliserDetector(ImageDetector):
         "2016, DCT histograms: Kwon et al. 2022"
     )
     needs_weights: ClassVar[bool] = True
+    runtime: str = "torch"
 
     def __init__(self, bundle: Bundle, network: Localiser, device: torch.device):
         import torch
