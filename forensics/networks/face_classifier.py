@@ -1,8 +1,10 @@
 """A small classifier of face crops: real or forged, and where in the crop.
 
-Our own design. Each place of a crop is compared with the crop's other places, since what most
-forgeries of faces leave is a face of another history than its surroundings; the score is of the
-places that stand out most, and of the crop on the whole.
+Our own design. What most forgeries of faces leave is a face of another sharpness and noise than its
+surroundings. So the logarithm of the energy of noise residuals is taken cell by cell, at two
+scales, beside what of it the picture's content explains (brightness, gradients, contrast); and the
+score compares the middle of the face, its rim and what lies around it. Crops are registered on the
+face, so the places of these zones are known.
 """
 
 from __future__ import annotations
@@ -17,49 +19,43 @@ from torch.nn import functional as F
 
 from forensics.networks.face_encoder.encoder import FaceEncoder, FaceEncoderConfig
 from forensics.networks.localiser.blocks import Residual, convolved
-from forensics.networks.localiser.residuals import Planes
-from forensics.networks.localiser.trunk import TraceTrunk
+from forensics.networks.localiser.residuals import luma, srm_kernels
 
 FINE = 4
 """Mask logits lie so many pixels of the crop apart."""
-_CELL = 8
-_STRONGEST = (4, 16)
+CELL = 8
+_FLOOR = 0.05  # of a residual's energy, in half grey levels
+_HALF_AXES = (0.36, 0.42)  # of the face in a crop, as shares of its side
+_RIM = (0.6, 1.0)  # the rim of the face, in half axes
 
 
 class FaceClassifierConfig(BaseModel):
     """What a classifier is built from.
 
     Attributes:
-        backbone: `trace`, our residual network on noise residuals; or `encoder`, a face encoder's
-            tokens.
+        backbone: `energy`, statistics of noise residuals that need no learning; or `encoder`, a
+            face encoder's tokens.
         side: of the crops, pixels.
         margin: length of a crop over the longer side of the face's box.
-        streams, widths: of `trace`, as for the localiser.
         encoder: of `encoder`, what it is built from.
         encoder_weights: its folder, to begin with; None: random, or in a bundle.
         frozen: of `encoder`: only what comes after it is trained.
-        channels: of the features that are compared.
-        relative: features less the crop's mean, over their spread; False: as they are.
+        channels: of what is learned on top.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backbone: Literal["trace", "encoder"] = "trace"
-    side: int = Field(default=128, ge=32, le=512, multiple_of=16)
+    backbone: Literal["energy", "encoder"] = "energy"
+    side: int = Field(default=144, ge=32, le=512, multiple_of=16)
     margin: float = Field(default=1.3, ge=1, le=4)
-    streams: tuple[Literal["rgb", "srm", "bayar"], ...] = ("rgb", "srm", "bayar")
-    widths: tuple[int, int, int, int] = (16, 24, 48, 64)
     encoder: FaceEncoderConfig | None = None
     encoder_weights: str | None = None
     frozen: bool = True
-    channels: int = Field(default=48, ge=4)
-    relative: bool = True
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    channels: int = Field(default=32, ge=4)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _fits(self) -> FaceClassifierConfig:
-        if not self.streams:
-            raise ValueError("streams must hold one of rgb, srm, bayar")
         if self.encoder is not None and self.encoder.side != self.side:
             raise ValueError(f"the encoder takes crops of {self.encoder.side}, side is {self.side}")
         return self
@@ -73,26 +69,36 @@ class Judged:
     score: Tensor
 
 
-class _Traces(nn.Module):
-    """Pixels → features, 8 pixels apart."""
+class _Energies(nn.Module):
+    """Pixels → what the luma's residuals and content are like in each cell of 8 x 8 pixels."""
 
-    def __init__(self, config: FaceClassifierConfig):
+    kernels: Tensor
+
+    def __init__(self):
         super().__init__()
-        self.planes = Planes(config.streams)
-        self.trunk = TraceTrunk(self.planes.channels, config.widths)
-        self.levels = nn.ModuleList(nn.Conv2d(w, config.channels, 1) for w in config.widths)
+        self.register_buffer("kernels", srm_kernels() / 2, persistent=False)
+        self.channels = 2 * len(self.kernels) + 4
 
     def forward(self, pixels: Tensor) -> Tensor:
-        size = (pixels.shape[2] // _CELL, pixels.shape[3] // _CELL)
-        maps = self.trunk(self.planes(pixels))
-        return torch.stack(
-            [
-                F.adaptive_avg_pool2d(level(one), size)
-                if one.shape[2] > size[0]
-                else F.interpolate(level(one), size, mode="bilinear")
-                for level, one in zip(self.levels, maps, strict=True)
-            ]
-        ).sum(0)
+        grey = luma(pixels)
+        half, quarter = F.avg_pool2d(grey, 2), F.avg_pool2d(grey, 4)
+        mean = F.avg_pool2d(grey, CELL)
+        spread = (F.avg_pool2d(quarter.square(), 2) - F.avg_pool2d(quarter, 2).square()).clamp_min(
+            0
+        )
+        across, down = (
+            F.avg_pool2d((shifted - quarter).abs(), 2)
+            for shifted in (
+                torch.cat([quarter[..., 1:], quarter[..., -1:]], 3),
+                torch.cat([quarter[..., 1:, :], quarter[..., -1:, :]], 2),
+            )
+        )
+        content = [mean / 64, *((one + 0.5).log() for one in (across, down, spread))]
+        return torch.cat([self._energy(grey, CELL), self._energy(half, CELL // 2), *content], 1)
+
+    def _energy(self, grey: Tensor, cell: int) -> Tensor:
+        residuals = F.conv2d(F.pad(grey, (2, 2, 2, 2), mode="replicate"), self.kernels)
+        return (F.avg_pool2d(residuals.abs(), cell) + _FLOOR).log()
 
 
 class _Tokens(nn.Module):
@@ -103,6 +109,7 @@ class _Tokens(nn.Module):
         self.encoder = encoder.requires_grad_(not config.frozen)
         self.encoder.pos_embed.requires_grad_(False)
         self.level = nn.Linear(encoder.config.width, config.channels)
+        self.channels = config.channels
         self.frozen = config.frozen
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -134,19 +141,18 @@ class FaceClassifier(nn.Module):
                 raise ValueError("the backbone `encoder` needs `encoder` or `encoder_weights`")
             encoder = encoder or FaceEncoder(config.encoder or FaceEncoderConfig())
             config = config.model_copy(update={"encoder": encoder.config})
-            self.features: nn.Module = _Tokens(config, encoder)
+            self.features: _Energies | _Tokens = _Tokens(config, encoder)
         else:
-            self.features = _Traces(config)
+            self.features = _Energies()
         self.config = config
         self.register_buffer("cut", torch.zeros(()))
-        width = config.channels
-        self.norm = nn.BatchNorm2d(width)
-        self.compared = convolved(width * (2 if config.relative else 1), width, size=1)
-        self.context = nn.Sequential(Residual(width), Residual(width, dilation=2))
+        inner, width = self.features.channels, config.channels
+        self.norm = nn.BatchNorm2d(inner)
+        self.mixed = nn.Sequential(convolved(inner, width, size=1), Residual(width))
         self.mask = nn.Conv2d(width, 1, 1)
-        evidence = len(_STRONGEST) + 1
+        seen = 3 * (inner + width)
         self.judged = nn.Sequential(
-            nn.Linear(evidence + 3 * width, 32), nn.ReLU(), nn.Dropout(config.dropout),
+            nn.BatchNorm1d(seen), nn.Dropout(config.dropout), nn.Linear(seen, 32), nn.ReLU(),
             nn.Linear(32, 1),
         )  # fmt: skip
 
@@ -156,34 +162,25 @@ class FaceClassifier(nn.Module):
             pixels: float32 RGB (B, 3, side, side) in [0, 255].
         """
         features = self.norm(self.features(pixels))
-        mean = features.mean((2, 3), keepdim=True)
-        spread = (features.var((2, 3), keepdim=True, unbiased=False) + 1e-4).sqrt()
-        if self.config.relative:
-            apart = (features - mean) / spread
-            features = torch.cat([apart, apart.abs()], 1)
-        features = self.context(self.compared(features))
-        logits = self.mask(features)
+        mixed = self.mixed(features)
+        weights = zones(features.shape[2]).to(features)
+        middle, rim, around = torch.einsum("bchw,zhw->zbc", features, weights)
+        learned = torch.einsum("bchw,zhw->bzc", mixed, weights).flatten(1)
+        score = self.judged(torch.cat([middle - around, rim - around, middle, learned], 1))
         size = pixels.shape[2] // FINE, pixels.shape[3] // FINE
-        fine = F.interpolate(logits, size, mode="bilinear")
-        cells = logits.flatten(1)
-        strongest = [cells.topk(min(n, cells.shape[1]), 1).values.mean(1) for n in _STRONGEST]
-        seen = torch.cat(
-            [
-                torch.stack([*strongest, cells.mean(1)], 1),
-                features.mean((2, 3)),
-                mean.flatten(1),
-                spread.flatten(1),
-            ],
-            1,
-        )
-        return Judged(fine, self.judged(seen).squeeze(1))
-
-    def project(self) -> None:
-        """Restore what a step of the optimiser may have broken."""
-        if isinstance(self.features, _Traces):
-            self.features.planes.project()
+        logits = F.interpolate(self.mask(mixed), size, mode="bilinear")
+        return Judged(logits, score.squeeze(1))
 
     def exported(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Architecture and weights, from which it is built without other files."""
         config = self.config.model_copy(update={"encoder_weights": None})
         return config.model_dump(mode="json"), self.state_dict()
+
+
+def zones(grid: int) -> Tensor:
+    """(3, grid, grid), each summing to 1: the middle of the face, its rim, what lies around it."""
+    line = (torch.arange(grid) + 0.5) / grid - 0.5
+    radius = ((line / _HALF_AXES[0]) ** 2 + (line[:, None] / _HALF_AXES[1]) ** 2).sqrt()
+    inside, outside = radius < _RIM[0], radius >= _RIM[1]
+    found = torch.stack([inside, ~inside & ~outside, outside]).float()
+    return found / found.sum((1, 2), keepdim=True).clamp_min(1)

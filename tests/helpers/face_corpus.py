@@ -121,7 +121,7 @@ def tiny_settings(**fit) -> dict:
     """A config of a few steps of a small network, with everything that is drawn switched on."""
     return {
         "task": "face-classifier",
-        "architecture": {"side": 32, "widths": [8, 8, 8, 8], "channels": 12, "dropout": 0.0},
+        "architecture": {"side": 48, "channels": 8, "dropout": 0.0},
         "seed": 1,
         "fit": {
             "batch": 8,
@@ -134,7 +134,6 @@ def tiny_settings(**fit) -> dict:
             "ema": 0.8,
             "patience": 9,
             "self_blended": {"probability": 0.2, "use": "test-blender"},
-            "loss": {"pixel": 0.1, "tversky": 0.0, "image": 1.0},
             "sampling": {"pool": 6, "draws_per_family": 3},
             "augment": {"probability": 0.3, "choose": [{"use": "rescale"}, {"use": "noise"}]},
             **fit,

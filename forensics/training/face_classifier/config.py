@@ -47,7 +47,6 @@ class FaceFitConfig(StepConfig):
         augment: conditions, drawn for each pair of crops by itself, blind to labels.
         recompress: how often a pair is saved as JPEG in the end; a self-blended one always is.
         quality: of that, IJG scale.
-        grey: how often a pair loses its colour.
         flip: how often a crop is mirrored.
         evaluate_every: steps between two looks at the dev split, which are also checkpoints.
         looks_at: photos of the dev split that a look is at.
@@ -63,15 +62,14 @@ class FaceFitConfig(StepConfig):
     shift: float = Field(default=0.06, ge=0, le=0.5)
     zoom: float = Field(default=1.15, ge=1, le=2)
     augment: ImageConditionPolicy = ImageConditionPolicy()
-    recompress: float = Field(default=0.5, ge=0, le=1)
+    recompress: float = Field(default=0.1, ge=0, le=1)
     quality: tuple[int, int] = (60, 95)
-    grey: float = Field(default=0.2, ge=0, le=1)
     flip: float = Field(default=0.5, ge=0, le=1)
     evaluate_every: int = Field(default=200, ge=1)
     looks_at: int = Field(default=150, ge=4)
     patience: int = Field(default=5, ge=1)
     log_every: int = Field(default=25, ge=1)
-    loss: LocaliserLossConfig = LocaliserLossConfig(pixel=0.2, tversky=0.0)
+    loss: LocaliserLossConfig = LocaliserLossConfig(pixel=0.1, tversky=0.0)
 
     @model_validator(mode="after")
     def _fits(self) -> FaceFitConfig:

@@ -51,7 +51,7 @@ class FaceCropper:
 
     Attributes:
         side, margin: of crops, as the network takes them.
-        shift, zoom, augment, recompress, quality, grey, flip: see `FaceFitConfig`.
+        shift, zoom, augment, recompress, quality, flip: see `FaceFitConfig`.
         blended: how often the forged crop of a pair is blended here; `blender` does it.
     """
 
@@ -62,7 +62,6 @@ class FaceCropper:
     augment: ImageConditionPolicy
     recompress: float
     quality: tuple[int, int]
-    grey: float
     flip: float
     blended: float = 0.0
     blender: FaceForger | None = None
@@ -114,8 +113,6 @@ class FaceCropper:
         pixels, changed, _ = self.augment.apply(pixels, mask > 0, seed)
         quality = int(rng.integers(self.quality[0], self.quality[1], endpoint=True))
         sampling = SUBSAMPLINGS[rng.integers(len(SUBSAMPLINGS))]
-        if rng.random() < self.grey:
-            pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         if rng.random() < self.recompress or saved:
             pixels = read_image(encode_image(pixels, "jpeg", quality, sampling)).pixels  # pyright: ignore
         assert changed is not None

@@ -125,9 +125,6 @@ class FaceLearner(Stepper):
         places = batch.share, batch.weights, batch.counted
         return self.beside(logits.float(), score.float(), *places, batch.forged, batch.judged)
 
-    def _moved(self) -> None:
-        self.network.project()
-
 
 class _Judging(nn.Module):
     """A `forward` that returns a tuple, which is what data parallelism wraps."""
@@ -168,7 +165,6 @@ class FaceFit(FitLoop[FaceLearner]):
             fit.augment,
             fit.recompress,
             fit.quality,
-            fit.grey,
             fit.flip,
             fit.self_blended.probability if blender else 0.0,
             blender,
