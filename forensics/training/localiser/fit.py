@@ -186,10 +186,7 @@ class LocaliserFit(FitLoop[LocaliserLearner]):
         return Batches(plan, numbers, states, self.loaders)
 
     def _figures(self, dev: Sequence[Item]) -> tuple[tuple[float, ...], dict[str, Any]]:
-        chosen_by, said = figures_of(self.looked(self.learner.judged, dev))
-        # The mask is what a localiser is for, and steadier: few pictures make an AUC.
-        f1 = said["dev_best_f1"]
-        return (chosen_by if np.isnan(f1) else (1 - f1,)), said
+        return figures_of(self.looked(self.learner.judged, dev))
 
 
 def figures_of(found: Pictures) -> tuple[tuple[float, ...], dict[str, Any]]:
