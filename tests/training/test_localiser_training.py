@@ -102,7 +102,7 @@ def test_crossed_fits_did_not_see_what_they_are_asked_about(trained):
         assert set(found["system"][found["channel"] == "jpeg70"]) == {"bonafide"}
     log = read(out / "fits" / "fold-1" / "log.jsonl")
     assert set(next(line["dev"] for line in log if "dev" in line)) == {"smooth"}
-    assert max(line["step"] for line in log) == 4  # those fits may be shorter
+    assert max(line["step"] for line in log) == 100  # those fits may be shorter
     assert max(line["step"] for line in read(out / "fits" / "all" / "log.jsonl")) == 6
 
 
