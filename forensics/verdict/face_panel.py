@@ -214,12 +214,12 @@ def _judged(finding: Finding) -> Box | None:
 
 
 def _of_finding(detector: ImageDetector, finding: Finding, view: Box | None) -> Opinion:
-    bundle = detector.bundle
+    known = detector.known
     return Opinion(
         finding.score,
         finding.not_applicable,
-        bundle.calibration if bundle else None,
-        next(iter(bundle.thresholds), None) if bundle else None,
+        known.calibration,
+        known.threshold,
         finding,
         view=view,
     )

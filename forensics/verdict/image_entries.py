@@ -26,17 +26,16 @@ def entries(
     detector: ImageDetector, finding: Finding, picture: Picture
 ) -> tuple[DetectorEntry, ...]:
     """The detector's entry, and behind it one for each part that a fusion heard."""
-    bundle = detector.bundle
-    calibration = bundle.calibration if bundle else None
+    known = detector.known
     contributions = finding.details.get("contributions", {})
     own = DetectorEntry(
         name=detector.name,
         version=detector.version,
-        weights_sha256=bundle.weights_sha256 if bundle else None,
+        weights_sha256=known.sha256,
         runtime=detector.runtime,
         raw=finding.score,
-        llr=None if finding.score is None else calibrated(finding.score, calibration),
-        calibration=str(calibration) if calibration else "none",
+        llr=None if finding.score is None else calibrated(finding.score, known.calibration),
+        calibration=str(known.calibration) if known.calibration else "none",
         not_applicable=finding.not_applicable,
         details=json_safe(finding.details),
         says=words(finding, shown_regions(finding, picture)),

@@ -15,10 +15,9 @@ from forensics.verdict.case import NO_CREDENTIALS, Case, tags_of, told
 from forensics.verdict.decision import Decision, calibrated, decide, p_manipulated
 from forensics.verdict.face_words import side_argued, written
 from forensics.verdict.image_entries import entries, found_faces, shown_regions
-from forensics.verdict.schema import FrameResult, Input, Region, Threshold, Verdict
+from forensics.verdict.schema import FrameResult, Input, Region, Verdict
 
 if TYPE_CHECKING:
-    from forensics.detectors.calibration import Calibration
     from forensics.detectors.image.base import Finding, ImageDetector
 
 
@@ -170,7 +169,7 @@ class ImageJudge:
                 llr=llr,
                 reason=decision.reason,
                 message=decision.message,
-                threshold=_threshold(detector),
+                threshold=detector.known.threshold,
                 detectors=entries(detector, finding, picture),
                 regions=shown_regions(finding, picture),
                 frames=frames,
@@ -226,15 +225,15 @@ def _decided(
     if raw is None:
         message = f"{detector.name} cannot judge this picture: {problem}"
         return Decision("not_applicable", None, "unsuitable", message), None
-    llr = calibrated(raw, _calibration(detector))
-    return decide(llr, _threshold(detector), modality), llr
+    llr = calibrated(raw, detector.known.calibration)
+    return decide(llr, detector.known.threshold, modality), llr
 
 
 def _agreed(
     decision: Decision, results: tuple[FrameResult, ...], detector: ImageDetector
 ) -> Decision:
     """Nothing is vouched for while one of its frames is an alarm."""
-    threshold = _threshold(detector)
+    threshold = detector.known.threshold
     if decision.label != "bonafide" or threshold is None:
         return decision
     p = [r.p_manipulated for r in results if r.p_manipulated is not None]
@@ -248,7 +247,8 @@ def _agreed(
 def _result(
     detector: ImageDetector, frame: Frame, finding: Finding, picture: Picture
 ) -> FrameResult:
-    llr = None if finding.score is None else calibrated(finding.score, _calibration(detector))
+    known = detector.known
+    llr = None if finding.score is None else calibrated(finding.score, known.calibration)
     return FrameResult(
         name=frame.name,
         time_s=frame.time_s,
@@ -278,15 +278,7 @@ def _check(finding: Finding, picture: Picture, name: str) -> None:
             raise ValueError(f"{name} gave a {kind} of shape {array.shape}, not {size}")
 
 
-def _calibration(detector: ImageDetector) -> Calibration | None:
-    return detector.bundle.calibration if detector.bundle else None
-
-
-def _threshold(detector: ImageDetector) -> Threshold | None:
-    return next(iter(detector.bundle.thresholds), None) if detector.bundle else None
-
-
 def detector_limits(detector: ImageDetector) -> tuple[str, ...]:
     """What the detector is known not to do."""
-    limits = detector.bundle.config.limits if detector.bundle else ""
+    limits = detector.known.limits
     return (f"limits of {detector.name}: {limits}",) if limits else ()

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from forensics.detectors.bundle import Bundle
+from forensics.detectors.calibration import Calibration, Threshold
 from forensics.media.image import Picture
 from forensics.registry import Registry
 
@@ -52,6 +53,30 @@ class Words:
     prompt_version: str
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a detector's weights say of themselves.
+
+    Attributes:
+        sha256: of the weights; None for a method without any.
+        calibration: raw score → LLR; None: scores only order, and verdicts are `uncertain`.
+        threshold: where labels are cut on it.
+        limits: what the detector is known not to do, in words.
+    """
+
+    sha256: str | None = None
+    calibration: Calibration | None = None
+    threshold: Threshold | None = None
+    limits: str = ""
+
+    @classmethod
+    def of(cls, bundle: Bundle | None) -> Known:
+        if bundle is None:
+            return cls()
+        threshold = next(iter(bundle.thresholds), None)
+        return cls(bundle.weights_sha256, bundle.calibration, threshold, bundle.config.limits)
+
+
 class ImageDetector(ABC):
     """Judges one picture at a time, of any size.
 
@@ -83,6 +108,20 @@ class ImageDetector(ABC):
             CorpusError: the weights do not match their hash.
         """
         return cls()
+
+    @classmethod
+    def known_of(cls, folder: Path | None) -> Known:
+        """What a weights folder says, while nothing that computes is loaded.
+
+        Raises:
+            MissingRequirement, UsageError, CorpusError: as `Bundle.load`.
+        """
+        return Known.of(None if folder is None else Bundle.load(folder))
+
+    @property
+    def known(self) -> Known:
+        """What its weights say of themselves."""
+        return Known.of(self.bundle)
 
     @abstractmethod
     def examine(self, picture: Picture) -> Finding:

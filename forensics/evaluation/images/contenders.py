@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forensics.detectors.bundle import Bundle
-from forensics.detectors.image.base import ImageDetector
+from forensics.detectors.image.base import ImageDetector, Known
 from forensics.errors import UsageError
 from forensics.verdict.loading import ImageSpec, resolve_detector
 
@@ -20,7 +19,7 @@ class PictureContender:
 
     Attributes:
         label: what tables call it; unique in an evaluation.
-        identity: of what its scores depend on besides name and version: SHA-256 of weights.
+        known: what its weights say of themselves.
         spec: where it is loaded from; None for one that is loaded already.
         baseline: judges the clean pictures only, and has no figures of whole pictures.
     """
@@ -28,11 +27,15 @@ class PictureContender:
     label: str
     name: str
     version: str
-    identity: str | None
-    bundle: Bundle | None
+    known: Known
     spec: ImageSpec | None = None
     loaded: ImageDetector | None = None
     baseline: bool = False
+
+    @property
+    def identity(self) -> str | None:
+        """What its scores depend on besides name and version: SHA-256 of weights."""
+        return self.known.sha256
 
     def load(self, device: str) -> ImageDetector:
         if self.loaded is not None:
@@ -66,16 +69,11 @@ def picture_contenders(
 
 def _contender(named: PictureNamed, weights: str | Path | None) -> PictureContender:
     if isinstance(named, ImageDetector):
-        bundle = named.bundle
-        identity = bundle.weights_sha256 if bundle else None
-        return PictureContender(
-            named.name, named.name, named.version, identity, bundle, None, named
-        )
+        return PictureContender(named.name, named.name, named.version, named.known, None, named)
     spec = resolve_detector(named, weights)
     if not isinstance(spec, ImageSpec):
         raise UsageError(f"{spec.cls.name} judges speech", "name a detector of pictures")
-    bundle = None if spec.folder is None else Bundle.load(spec.folder)
+    known = spec.cls.known_of(spec.folder)
     is_folder = isinstance(named, Path) or "/" in named
     label = Path(named).name or str(named) if is_folder else str(named)
-    identity = bundle.weights_sha256 if bundle else None
-    return PictureContender(label, spec.cls.name, spec.cls.version, identity, bundle, spec)
+    return PictureContender(label, spec.cls.name, spec.cls.version, known, spec)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forensics.detectors.calibration import Calibration, Threshold
-from forensics.detectors.image.base import ImageDetector
+from forensics.detectors.image.base import ImageDetector, Known
 from forensics.errors import UsageError
 from forensics.evaluation import figures as whole
 from forensics.evaluation.faces.claims import claims_of
@@ -167,9 +166,7 @@ def _report(
 
 def _baselines(material: Material) -> tuple[list[PictureContender], list[str]]:
     centre = AlwaysCentre()
-    found = [
-        PictureContender(centre.name, centre.name, centre.version, None, None, None, centre, True)
-    ]
+    found = [_prior(centre, None)]
     mean = None if material.train is None else MeanMask.of(train_masks(material.train))
     if mean is None:
         return found, ["no mean-mask baseline: there is no train split with masks"]
@@ -178,7 +175,8 @@ def _baselines(material: Material) -> tuple[list[PictureContender], list[str]]:
 
 def _prior(baseline: ImageDetector, identity: str | None) -> PictureContender:
     name, version = baseline.name, baseline.version
-    return PictureContender(name, name, version, identity, None, None, baseline, baseline=True)
+    known = Known(sha256=identity)
+    return PictureContender(name, name, version, known, None, baseline, baseline=True)
 
 
 class _Measured:
@@ -199,11 +197,8 @@ class _Measured:
         self._judged = np.all([np.isfinite(one.raw) for one in live], axis=0)
         if not live:
             self._judged = np.zeros(len(self._clips), bool)
-        bundle = contender.bundle
-        self._calibration: Calibration | None = bundle.calibration if bundle else None
-        self._threshold: Threshold | None = (
-            bundle.thresholds[0] if bundle and bundle.thresholds else None
-        )
+        self._calibration = contender.known.calibration
+        self._threshold = contender.known.threshold
         self.scored = {name: self._scored(one) for name, one in self._of.items()}
 
     def _scored(self, judged: Judged) -> ScoredSet:
