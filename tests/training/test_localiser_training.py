@@ -21,7 +21,9 @@ from forensics.detectors.image.localiser import LocaliserDetector
 from forensics.errors import CorpusError, MissingRequirement, UsageError
 from forensics.media.image import Picture, encode_image, read_image
 from forensics.training.config import read_settings
+from forensics.training.detector.folds import Fold
 from forensics.training.journal import read
+from forensics.training.localiser.held_out import items
 from forensics.training.loop import CHECKPOINT
 from forensics.training.run import run
 
@@ -106,6 +108,22 @@ def test_crossed_fits_did_not_see_what_they_are_asked_about(trained):
     assert max(line["step"] for line in read(out / "fits" / "all" / "log.jsonl")) == 150
 
 
+def test_editors_that_are_left_out_are_seen_in_the_end_alone(corpus, tmp_path):
+    changes = [*TINY, "fit.steps=4", "leave_out=[copymove]"]
+    report = run("localiser-small", tmp_path / "out", shards=corpus, changes=changes, device="cpu")
+    seen, log = tmp_path / "out" / "fits" / "all", read(tmp_path / "out/fits/all/log.jsonl")
+    assert set(next(line["dev"] for line in log if "dev" in line)) == {"smooth"}
+    with np.load(seen / "dev.npz") as dev, np.load(seen / "test.npz") as test:
+        assert set(dev["system"]) == {"bonafide", "smooth"}
+        assert set(test["system"]) == {"bonafide", "smooth", "moved"}
+    left_out = [m for m in report.measured if "left out" in m.on]
+    assert [m.on.rpartition(": ")[2] for m in left_out][1:] == ["moved"]
+    assert left_out[0].value == left_out[1].value
+    fold = Fold("all", frozenset({"moved"}))
+    drawn = {item.meta.system for item in items(corpus, "train", fold.heard)}
+    assert drawn == {"bonafide", "smooth"}
+
+
 def test_weights_are_guarded(trained, corpus, tmp_path):
     with pytest.raises(MissingRequirement, match="needs weights"):
         LocaliserDetector.from_folder(None)
@@ -179,6 +197,9 @@ def test_shipped_configs_are_valid_as_they_are():
         (["calibrate={leave_out: [[a], [b]], channels: [telephone]}"], "no such channel"),
         (["calibrate={leave_out: [[a], [b]]}"], "at least two entries"),
         (["architecture.streams=[dct]"], "streams"),
+        (["leave_out=[nobody]"], "names 'nobody', which the corpus does not have"),
+        (["leave_out=[copymove, smooth]"], "leaves nothing forged"),
+        (["leave_out=[smooth]", "calibrate={leave_out: [[a], [b]]}"], "set calibrate=null"),
     ],
 )
 def test_wrong_settings_are_refused(changes, message, corpus, tmp_path):

@@ -89,6 +89,21 @@ def test_a_fusion_is_fitted_calibrated_measured_and_judges(corpus, config, tmp_p
         run(config, tmp_path / "run", shards=str(corpus))
 
 
+def test_systems_that_are_left_out_fit_nothing(corpus, config, tmp_path):
+    whole = run(config, tmp_path / "whole", shards=str(corpus))
+    report = run(config, tmp_path / "run", shards=str(corpus), changes=["leave_out=[splice]"])
+    assert report.calibration.n_spoof < whole.calibration.n_spoof
+    assert report.calibration.n_bonafide == whole.calibration.n_bonafide
+    dev = {m.metric for m in report.measured if "dev" in m.on}
+    assert "image auc, copymove" in dev and "image auc, splice" not in dev
+    left_out = {m.metric: m.value for m in report.measured if "left out" in m.on}
+    assert left_out["image auc, splice"] == left_out["image auc"] > 0.99
+    assert "image auc, copymove" not in left_out
+    assert not [m for m in whole.measured if "left out" in m.on]
+    with pytest.raises(UsageError, match="which the corpus does not have"):
+        run(config, tmp_path / "other", shards=str(corpus), changes=["leave_out=[splica]"])
+
+
 def test_what_was_scored_is_not_scored_again(corpus, config, tmp_path, monkeypatch):
     out = tmp_path / "run"
     count = [0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from forensics.errors import UsageError
@@ -58,6 +58,36 @@ class Limited:
 
     def heard(self, system: str, group: str) -> bool:
         return (system == "bonafide" or system in self.systems) and self.fold.heard(system, group)
+
+
+def systems_called(names: Iterable[str], kinds: Mapping[str, str]) -> frozenset[str]:
+    """The forged systems of a corpus that have such a name or kind.
+
+    Args:
+        kinds: system → kind, `bonafide` among them or not.
+    """
+    wanted = set(names)
+    forged = kinds.keys() - {"bonafide"}
+    return frozenset(name for name in forged if name in wanted or kinds[name] in wanted)
+
+
+def left_out_systems(names: Collection[str], kinds: Mapping[str, str]) -> frozenset[str]:
+    """The same, for a whole run to leave out.
+
+    Raises:
+        UsageError: one of the names is of nothing in the corpus, or nothing forged is left.
+    """
+    for name in names:
+        if not systems_called([name], kinds):
+            known = ", ".join(sorted(kinds.keys() - {"bonafide"}))
+            raise UsageError(
+                f"leave_out names {name!r}, which the corpus does not have",
+                f"name systems ({known}) or their kinds",
+            )
+    left_out = systems_called(names, kinds)
+    if left_out >= kinds.keys() - {"bonafide"}:
+        raise UsageError("leave_out leaves nothing forged to train on", "name fewer systems")
+    return left_out
 
 
 def crossed_folds(leave_out: Collection[Collection[str]], systems: Collection[str]) -> list[Fold]:

@@ -14,6 +14,8 @@ class FusionConfig(BaseModel):
         parts: image detectors by name, in the order in which they are listed.
         weights: part → its weights folder, for those that need one; copied into the bundle.
         split: whose pictures the fusion is fitted on; no part may have been trained on them.
+        leave_out: systems, or kinds of editors, that the fusion is not fitted on; the report says
+            how they fare on the other split.
         penalty: of squared weights, over the mean loss of an item; higher trusts parts less.
         folds: of the cross-validation by group whose scores calibration and thresholds are from.
         target_fpr, target_fnr: error rates that the thresholds aim at.
@@ -27,6 +29,7 @@ class FusionConfig(BaseModel):
     parts: tuple[str, ...] = Field(min_length=1)
     weights: dict[str, str] = {}
     split: Literal["dev", "test"] = "dev"
+    leave_out: tuple[str, ...] = ()
     penalty: float = Field(default=0.02, gt=0)
     folds: int = Field(default=5, ge=2)
     target_fpr: float = Field(default=0.02, gt=0, lt=1)

@@ -45,6 +45,9 @@ class Table:
     def is_bonafide(self) -> np.ndarray:
         return self.system == "bonafide"
 
+    def where(self, chosen: np.ndarray) -> Table:
+        return Table(self.found[chosen], self.system[chosen], self.group[chosen], self.mode[chosen])
+
     def systems(self) -> list[str]:
         return sorted(set(self.system[~self.is_bonafide].tolist()))
 

@@ -16,6 +16,7 @@ import torch
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from forensics.corpus.index import inspect_corpus
 from forensics.detectors.bundle import CONFIG, WEIGHTS, Bundle, BundleCard, Measurement
 from forensics.detectors.calibration import Calibration, Threshold, p_manipulated
 from forensics.detectors.image.base import ImageDetector
@@ -28,6 +29,7 @@ from forensics.locks import alone
 from forensics.shards import storage
 from forensics.shards.format import Split
 from forensics.shards.reader import read_sidecar
+from forensics.training.detector.folds import left_out_systems
 from forensics.training.fusion.config import FusionConfig
 from forensics.training.fusion.fit import balanced, fit_fusion, held_out_scores
 from forensics.training.fusion.scoring import Table, load_parts, table_of
@@ -87,20 +89,35 @@ def train(
     with alone(out, "training"):
         parts = load_parts(config.parts, config.weights, "cpu")  # what is wrong shows at once
         _claim(out, config, corpus, parts)
-        known = (config.parts, dict(config.weights), out, device, workers)
-        fitted = table_of(corpus, config.split, *known)
-        report, model = _fitted(config, fitted, Path(corpus).name, command)
+        scoring = (config.parts, dict(config.weights), out, device, workers)
+        left_out = _left_out(config, corpus)
+        fitted = table_of(corpus, config.split, *scoring)
+        seen = fitted.where(~np.isin(fitted.system, left_out))
+        report, model = _fitted(config, seen, Path(corpus).name, command)
         other: Split = "test" if config.split == "dev" else "dev"
         if _has(corpus, other):
-            held = table_of(corpus, other, *known)
+            held = table_of(corpus, other, *scoring)
             on = f"{Path(corpus).name}, {other} split"
             raw = model.scores(held.found)
-            measured = measurements(on, raw, held, report.calibration, report.threshold, command)
+            known = report.calibration, report.threshold, command
+            measured = measurements(on, raw, held, *known)
+            if left_out:
+                chosen = held.is_bonafide | np.isin(held.system, left_out)
+                unseen = held.where(chosen)
+                measured += measurements(f"{on}, left out", raw[chosen], unseen, *known)
             report = report.model_copy(update={"measured": (*report.measured, *measured)})
         storage.publish(str(out / "report.json"), report.model_dump_json(indent=1).encode() + b"\n")
         storage.publish(str(out / "report.md"), f"{report}\n".encode())
         _write(out / BUNDLE, config, Path(corpus).name, parts, model, report)
     return report
+
+
+def _left_out(config: FusionConfig, corpus: str) -> list[str]:
+    if not config.leave_out:
+        return []
+    systems = inspect_corpus(corpus).systems
+    kinds = {name: one.kind for name, one in systems.items()}
+    return sorted(left_out_systems(config.leave_out, kinds))
 
 
 def measurements(

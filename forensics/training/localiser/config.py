@@ -104,6 +104,8 @@ class LocaliserTrainConfig(BaseModel):
 
     Attributes:
         architecture: fields of `LocaliserConfig`.
+        leave_out: systems, or kinds of editors, that neither training nor the choice of weights
+            sees; the report says how they fare on the test split. Not with `calibrate`.
         limits: what the detector is known not to do, in words that go with every verdict.
         tensorboard: also log for TensorBoard.
     """
@@ -113,8 +115,15 @@ class LocaliserTrainConfig(BaseModel):
     task: Literal["localiser"] = "localiser"
     architecture: dict[str, JsonValue] = {}
     seed: NonNegativeInt = 0
+    leave_out: tuple[str, ...] = ()
     fit: LocaliserFitConfig
     calibrate: LocaliserCalibrateConfig | None = None
     limits: str = ""
     licence: str = "Apache-2.0"
     tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _left_out(self) -> LocaliserTrainConfig:
+        if self.leave_out and self.calibrate is not None:
+            raise ValueError("leave_out measures, it does not calibrate: set calibrate=null")
+        return self

@@ -30,8 +30,8 @@ class LocaliserFitted:
     Attributes:
         architecture, weights: for a bundle.
         steps: that were done.
-        dev_pictures: of the dev split: all, or of a fit that left something out the bona fide and
-            what it left out.
+        dev_pictures: of the dev split: all that the run may see, or of a fit for calibration the
+            bona fide and what it left out.
         unheard_pictures: the same, and what of the training split is of cameras and editors that
             were left out; None when nothing was.
         test_pictures: the test split; None when something was left out.
@@ -131,7 +131,7 @@ def _made(plan: Plan, among: Processes, loaders: int) -> LocaliserFitted:
     def found(split: Split, keep: Keep, channel: str = CLEAN) -> Pictures:
         return joined(among.gathered(fit.found(network, split, keep, channel)))
 
-    dev = found("dev", fold.compared if fold.parts else everything)
+    dev = found("dev", fold.compared if fold.parts else fold.system_heard)
     unheard = test = None
     if fold.parts:
         unheard = joined(

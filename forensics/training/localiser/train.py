@@ -25,7 +25,12 @@ from forensics.evaluation.metrics import auc
 from forensics.locks import alone
 from forensics.training.detector.calibrate import Calibrated, calibrate
 from forensics.training.detector.crew import fit_all
-from forensics.training.detector.folds import Fold, crossed_folds
+from forensics.training.detector.folds import (
+    Fold,
+    crossed_folds,
+    left_out_systems,
+    systems_called,
+)
 from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.train import check_splits, provenance, with_lanes
@@ -82,7 +87,8 @@ def _train(
     check_splits(info, calibrated=config.calibrate is not None)
     fit = with_lanes(config.fit, among.count, loaders)
     config = config.model_copy(update={"fit": fit})
-    folds = [Fold("all"), *crossed(config.calibrate, info)]
+    left_out = left_out_systems(config.leave_out, kinds_of(info))
+    folds = [Fold("all", left_out), *crossed(config.calibrate, info)]
     among.agreed(lambda: claim_run(out, info, config))
     plans = [
         LocaliserPlan(corpus, _shortened(config, fold), fold, out / "fits" / fold.name)
@@ -94,6 +100,7 @@ def _train(
         calibrated = calibrate(final, others, config.calibrate, info.name, UNSEEN)
     cut = best_cut(final.dev_pictures)
     measured = measurements(info.name, (SEEN, UNSEEN), final, calibrated, cut, command)
+    measured += _unseen_editors(info.name, final, left_out, command)
     known: dict[str, Any] = {}
     if calibrated is not None:
         known = {"calibration": calibrated.calibration, "threshold": calibrated.threshold}
@@ -122,12 +129,14 @@ def crossed(calibrate: LocaliserCalibrateConfig | None, info: CorpusInfo) -> lis
     """The fits for calibration; names in `leave_out` are systems or kinds of editors."""
     if calibrate is None:
         return []
-    made = {name: one.kind for name, one in info.systems.items() if name != "bonafide"}
-    left_out = [
-        {name for name, kind in made.items() if name in names or kind in names}
-        for names in calibrate.leave_out
-    ]
-    return crossed_folds(left_out, set(made))
+    kinds = kinds_of(info)
+    left_out = [systems_called(names, kinds) for names in calibrate.leave_out]
+    return crossed_folds(left_out, kinds.keys() - {"bonafide"})
+
+
+def kinds_of(info: CorpusInfo) -> dict[str, str]:
+    """System → kind."""
+    return {name: one.kind for name, one in info.systems.items()}
 
 
 def claim_run(out: Path, info: CorpusInfo, config: BaseModel) -> None:
@@ -193,6 +202,18 @@ def measurements(
             Measurement(on=f"{on}: pristine", metric="false alarms", value=alarms, command=command)
         )
     return measured
+
+
+def _unseen_editors(
+    corpus_name: str, final: LocaliserFitted, left_out: frozenset[str], command: str
+) -> list[Measurement]:
+    """Image AUC of the test split's pristine frames and what the run left out."""
+    if not left_out:
+        return []
+    assert final.test_pictures is not None
+    scored = final.test_pictures.scored
+    chosen = scored.is_bonafide | np.isin(scored.system, sorted(left_out))
+    return _areas(f"{corpus_name}, test split (left out)", scored.where(chosen), command)
 
 
 def _areas(on: str, scored: Scored, command: str) -> list[Measurement]:
