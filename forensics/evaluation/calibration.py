@@ -129,6 +129,23 @@ def fit_threshold(
     )
 
 
+def fit_where_possible(
+    bonafide: np.ndarray, spoof: np.ndarray, target_fpr: float, target_fnr: float, fitted_on: str
+) -> tuple[Calibration | None, Threshold | None]:
+    """Both of them from raw scores, (Nb,) and (Ns,), or None for what they do not allow: a
+    calibration where a class is absent or they are no better than chance, a threshold where they
+    are too few for such rates."""
+    try:
+        calibration = fit_affine(bonafide, spoof, fitted_on)
+    except UsageError:
+        return None, None
+    llr = calibration.llr(bonafide), calibration.llr(spoof)
+    try:
+        return calibration, fit_threshold(*llr, target_fpr, target_fnr, fitted_on)
+    except UsageError:
+        return calibration, None
+
+
 def _tail_score(scores: np.ndarray, target: float, sort: str) -> float:
     """The score below which a fresh one falls with a probability of at most `target`."""
     if not 0 < target < 1:

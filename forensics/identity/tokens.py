@@ -190,7 +190,10 @@ class TokenLearner:
             similarity_auc=auc(alike[0], np.concatenate(alike[1:])),
         )
         sort = "forgeries made of their photos" if made else "known forgeries"
-        return trial, *_calibrated(own, fakes, f"held-out photos of {slug} and {sort}")
+        calibration, threshold = _calibrated(own, fakes, f"held-out photos of {slug} and {sort}")
+        if made and threshold is not None:  # of no engine but those that were trained on
+            threshold = threshold.model_copy(update={"bonafide_below": None})
+        return trial, calibration, threshold
 
     def _scores(
         self, slug: str, rows: IdentityRows, photos: Sequence[Photo], centre: np.ndarray
@@ -212,19 +215,11 @@ def _calibrated(
     own: np.ndarray, fakes: np.ndarray, fitted_on: str
 ) -> tuple[Calibration | None, Threshold | None]:
     """From photos of the person and forgeries alone: somebody else's photo is no forgery."""
-    from forensics.evaluation.calibration import fit_affine, fit_threshold
+    from forensics.evaluation.calibration import fit_where_possible
 
     if min(len(own), len(fakes)) < _MIN_CALIBRATED:
         return None, None
-    try:
-        calibration = fit_affine(own, fakes, fitted_on)
-    except UsageError:  # the scores are no better than chance
-        return None, None
-    try:
-        llr = calibration.llr(own), calibration.llr(fakes)
-        return calibration, fit_threshold(*llr, _TARGET, _TARGET, fitted_on)
-    except UsageError:  # too few for such rates
-        return calibration, None
+    return fit_where_possible(own, fakes, _TARGET, _TARGET, fitted_on)
 
 
 def _split(

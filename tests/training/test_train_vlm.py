@@ -9,18 +9,27 @@ import pytest
 import torch
 import yaml
 from helpers import face_corpus
+from helpers.scripted_vlm import Scripted
 from helpers.tiny_vlms import BUILDERS
 
-from forensics.errors import UsageError
+import forensics
+from forensics import shards
+from forensics.detectors.calibration import Calibration
+from forensics.detectors.face.vlm import FaceVlmDetector
+from forensics.detectors.face.vlm_calibration import VlmCalibration
+from forensics.errors import CorpusError, UsageError
+from forensics.faces.tools import FaceConfig, open_faces
 from forensics.networks.vlm import Question, open_vlm
 from forensics.training.config import checked, read_settings
 from forensics.training.run import run
+from forensics.training.vlm.calibrating import calibrated
 from forensics.training.vlm.config import VlmTrainConfig
 from forensics.training.vlm.enrol import enrol_tokens
 from forensics.training.vlm.enrol_settings import EnrolSettings
 from forensics.training.vlm.lane import TalkLanePlan
 from forensics.training.vlm.questions import Asker
 
+FACES = FaceConfig.model_validate({"locator": {"use": "whole"}})
 FAST = [
     f"stages.{i}.fit.{change}"
     for i in range(2)
@@ -121,6 +130,80 @@ def test_vipguards_config_runs_its_stages(bases, corpus, tmp_path):
         vlm, "ann", [picture], [picture + 9], [picture + 99], EnrolSettings(**enrol)
     )
     assert len(rows.tokens) == 32
+
+
+class Sharp(Scripted):
+    """Yes to faces as sharp as those of photos are, more or less."""
+
+    def score(self, images, questions):
+        middle = [image[50:100, 50:95].astype(np.float32) for image in images]
+        return np.array([np.abs(np.diff(one, axis=0)).mean() for one in middle], np.float32)
+
+
+def vlm_config(**more):
+    return checked(VlmTrainConfig, read_settings("identity-vlm") | more, "identity-vlm")
+
+
+def test_answers_are_calibrated_on_people_of_the_dev_split(corpus, tmp_path):
+    config = vlm_config(calibrate={"pictures": 60, "target_fpr": 0.06, "target_fnr": 0.1})
+    vlm = Sharp()
+    calibration, threshold = calibrated(vlm, corpus, "faces", config)
+    assert (calibration.n_bonafide, calibration.n_spoof) == (20, 20)
+    assert "dev split" in calibration.fitted_on and "engines that were trained on" in (
+        calibration.fitted_on
+    )
+    assert threshold.bonafide_below is None  # it never met an engine that it was not taught
+    VlmCalibration(tensors_sha256="1" * 64, calibration=calibration, threshold=threshold).save(
+        tmp_path
+    )
+    says = VlmCalibration.load(tmp_path, "1" * 64)
+    detector = FaceVlmDetector(vlm, tmp_path, open_faces(FACES), says)
+    test = list(shards.open(corpus, "test", shuffle=False, rank=0, world_size=1).whole())
+    labels = {True: [], False: []}
+    for item in test:
+        (verdict,) = forensics.detect(item.media, detector)
+        labels[item.meta.label == "bonafide"].append(verdict.label)
+        assert 0 <= verdict.p_manipulated <= 1 and verdict.detectors[0].calibration != "none"
+    assert set(labels[True]) == {"uncertain"}
+    assert labels[False].count("manipulated") > len(labels[False]) / 2
+    with pytest.raises(CorpusError, match="other weights"):
+        VlmCalibration.load(tmp_path, "2" * 64)
+    (tmp_path / "calibration.json").write_text("{}")
+    with pytest.raises(CorpusError, match="cannot be read"):
+        VlmCalibration.load(tmp_path, "1" * 64)
+
+
+def test_answers_that_tell_nothing_stay_uncalibrated(corpus, monkeypatch):
+    monkeypatch.setattr(Sharp, "score", lambda self, images, questions: np.zeros(len(images)))
+    assert calibrated(Sharp(), corpus, "faces", vlm_config()) == (None, None)
+    assert calibrated(Sharp(), corpus, "faces", vlm_config(calibrate=None)) == (None, None)
+
+
+def test_a_run_leaves_a_calibration_that_detection_reads(bases, corpus, tmp_path, monkeypatch):
+    """A model of four steps need not be better than chance, so what was found is given."""
+    found = Calibration(scale=2, offset=1, n_bonafide=9, n_spoof=9, fitted_on="a test")
+    monkeypatch.setattr("forensics.training.vlm.train.calibrated", lambda *_: (found, None))
+    adapter = {"layer": 1, "tokens": 3, "hidden": 8}
+    config = settings("identity-vlm", bases["llava"], tmp_path, adapter=adapter)
+    report = run(config, tmp_path / "out", shards=corpus, device="cpu")
+    assert str(found) in str(report)
+    folder = tmp_path / "out" / "vlm"
+    (item, *_) = shards.open(corpus, "test", shuffle=False, rank=0, world_size=1).whole()
+    detector = FaceVlmDetector.from_folder(folder)
+    detector.faces = open_faces(FACES)
+    (verdict,) = forensics.detect(item.media, detector)
+    assert verdict.reason == "no_threshold"
+    assert verdict.llr == pytest.approx(2 * verdict.detectors[0].raw + 1)
+    known = FaceVlmDetector.known_of(folder)
+    assert known == detector.known and known.calibration == found and known.limits
+    (folder / "calibration.json").unlink()
+    detector = FaceVlmDetector.from_folder(folder)
+    detector.faces = open_faces(FACES)
+    (verdict,) = forensics.detect(item.media, detector)
+    assert (verdict.label, verdict.reason) == ("uncertain", "uncalibrated")
+    assert FaceVlmDetector.known_of(bases["llava"]).sha256 == (
+        FaceVlmDetector.from_folder(bases["llava"]).known.sha256
+    )
 
 
 def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(bases, corpus, tmp_path, monkeypatch):

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from forensics.detectors.face.base import MOST_FACES, JudgesFaces
-from forensics.detectors.image.base import Finding, Words, register_image_detector
+from forensics.detectors.face.vlm_calibration import VlmCalibration
+from forensics.detectors.image.base import Finding, Known, Words, register_image_detector
 from forensics.errors import MissingRequirement
 from forensics.media.image import Picture
 
 if TYPE_CHECKING:
     from forensics.faces.base import Face
     from forensics.faces.tools import FaceTools
+    from forensics.networks.vlm.card import VlmCard
     from forensics.networks.vlm.face_vlm import FaceVlm
 
 
 @register_image_detector
 class FaceVlmDetector(JudgesFaces):
     """Raw score = logit of yes less logit of no. Its folder is what `forensics train` wrote of a
-    detection adapter, or a base model, which was never taught to tell forgeries."""
+    detection adapter, with a calibration; or a base model, which was never taught to tell forgeries
+    and has none."""
 
     name: ClassVar[str] = "face-vlm"
     version: ClassVar[str] = "1"
@@ -31,8 +34,10 @@ class FaceVlmDetector(JudgesFaces):
     paper: ClassVar[str] = "Xu et al., AAAI 2026 (arXiv 2504.09439); score and views are ours"
     needs_weights: ClassVar[bool] = True
 
-    def __init__(self, vlm: FaceVlm, folder: Path, faces: FaceTools):
-        self.vlm, self.folder, self.faces = vlm, folder, faces
+    def __init__(
+        self, vlm: FaceVlm, folder: Path, faces: FaceTools, says: VlmCalibration | None = None
+    ):
+        self.vlm, self.folder, self.faces, self._says = vlm, folder, faces, says
         self.runtime = f"{vlm.card.base}, {vlm.device}, adapter {vlm.card.tensors_sha256[:12]}"
 
     @classmethod
@@ -51,7 +56,26 @@ class FaceVlmDetector(JudgesFaces):
 
         if threads is not None:
             torch.set_num_threads(threads)
-        return cls(open_vlm(folder, device), folder, open_faces(None))
+        vlm = open_vlm(folder, device)
+        says = VlmCalibration.load(folder, vlm.card.tensors_sha256) if _trained(folder) else None
+        return cls(vlm, folder, open_faces(None), says)
+
+    @classmethod
+    def known_of(cls, folder: Path | None) -> Known:
+        if folder is None:
+            return Known()
+        if not _trained(folder):
+            from forensics.scenes.pretrained import weights_digest
+
+            return Known(weights_digest(str(folder)))
+        from forensics.networks.vlm.card import VlmFolder
+
+        card = VlmFolder.load(folder).card
+        return _known(card, VlmCalibration.load(folder, card.tensors_sha256))
+
+    @property
+    def known(self) -> Known:
+        return _known(self.vlm.card, self._says)
 
     def examine_faces(self, picture: Picture, found: Sequence[Face]) -> Finding:
         from forensics.identity.looking import SeenFace
@@ -81,3 +105,17 @@ class FaceVlmDetector(JudgesFaces):
         view = picture.upright(picture.pixels)[top:bottom, left:right]
         text = self.vlm.explain(np.ascontiguousarray(view), Question("real"), genuine)
         return Words(text, str(self.folder), str(self.vlm.card.prompts))
+
+
+def _trained(folder: Path) -> bool:
+    from forensics.networks.vlm.card import CARD
+
+    return (folder / CARD).is_file()
+
+
+def _known(card: VlmCard, says: VlmCalibration | None) -> Known:
+    own = card.adapter is not None or card.lora is not None
+    sha256 = card.tensors_sha256 if own else card.base_sha256
+    if says is None:
+        return Known(sha256, limits=card.limits)
+    return Known(sha256, says.calibration, says.threshold, card.limits)

@@ -62,6 +62,17 @@ class VlmCard(BaseModel):
     tensors_sha256: str = Field(default="0" * 64, pattern=r"^[0-9a-f]{64}$")
 
 
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """What a card pins these by."""
+    return hashlib.sha256(_packed(tensors)).hexdigest()
+
+
+def _packed(tensors: Mapping[str, Tensor]) -> bytes:
+    from safetensors.torch import save
+
+    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+
+
 @dataclass(frozen=True)
 class VlmFolder:
     """A folder whose tensors match their hash."""
@@ -91,11 +102,9 @@ class VlmFolder:
         UsageError: the folder holds one already.
         MachineError: it cannot be written.
         """
-        from safetensors.torch import save
-
         if (folder / CARD).exists():
             raise UsageError(f"{folder} already holds weights", "name another folder")
-        data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+        data = _packed(tensors)
         card = card.model_copy(update={"tensors_sha256": hashlib.sha256(data).hexdigest()})
         try:
             folder.mkdir(parents=True, exist_ok=True)

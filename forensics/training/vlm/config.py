@@ -77,6 +77,21 @@ class StageConfig(BaseModel):
         return self
 
 
+class VlmCalibrateConfig(BaseModel):
+    """Calibration and threshold of the question whether a face is real, from the dev split.
+
+    Attributes:
+        pictures: that it rests on, at most; a third of them real.
+        target_fpr: wanted share of real photos called manipulated; target_fnr: of forgeries called
+            real.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    pictures: int = Field(default=600, ge=8)
+    target_fpr: float = Field(default=0.05, gt=0, lt=1)
+    target_fnr: float = Field(default=0.1, gt=0, lt=1)
+
+
 class VlmTrainConfig(BaseModel):
     """Everything that shapes the weights, but the corpus and the base's own.
 
@@ -87,6 +102,7 @@ class VlmTrainConfig(BaseModel):
         margin: of that cut, times the longer side of the face's box.
         adapter, lora: what there is to train.
         stages: one after another.
+        calibrate: None: verdicts on nobody in particular are `uncertain`.
         faces: what tells a similarity.
         enrol: how people are enrolled with the result.
         checkpointing: compute activations twice instead of keeping them.
@@ -102,6 +118,7 @@ class VlmTrainConfig(BaseModel):
     adapter: AdapterConfig | None = None
     lora: LoraConfig | None = None
     stages: tuple[StageConfig, ...] = Field(min_length=1)
+    calibrate: VlmCalibrateConfig | None = VlmCalibrateConfig()
     faces: FaceConfig = FaceConfig()
     enrol: EnrolSettings = EnrolSettings()
     checkpointing: bool = False

@@ -15,15 +15,18 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from forensics.corpus.index import CorpusInfo, inspect_corpus
+from forensics.detectors.calibration import Calibration, Threshold
+from forensics.detectors.face.vlm_calibration import VlmCalibration
 from forensics.errors import UsageError
 from forensics.locks import alone
-from forensics.networks.vlm.card import CARD, VlmFolder
+from forensics.networks.vlm.card import CARD, VlmCard, VlmFolder, digest
 from forensics.networks.vlm.face_vlm import FaceVlm
 from forensics.networks.vlm.loading import add_lora, open_vlm
 from forensics.shards import storage
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.train import check_splits, provenance
 from forensics.training.journal import claim
+from forensics.training.vlm.calibrating import calibrated
 from forensics.training.vlm.checkpointing import checkpointing
 from forensics.training.vlm.config import StageConfig, VlmTrainConfig
 from forensics.training.vlm.fit import StageFit, StagePlan
@@ -54,12 +57,15 @@ class StageReport(BaseModel):
 class VlmReport(BaseModel):
     """Attributes:
     folder: what people are enrolled with.
+    calibration, threshold: of the question whether a face is real; see `calibrated`.
     """
 
     model_config = ConfigDict(frozen=True)
     base: str
     folder: str
     stages: tuple[StageReport, ...]
+    calibration: Calibration | None = None
+    threshold: Threshold | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.folder}: {self.base} with"]
@@ -70,7 +76,15 @@ class VlmReport(BaseModel):
             if one.right_after is not None and one.right_before is not None:
                 line += f", right {one.right_before:.1%} → {one.right_after:.1%}"
             lines.append(line)
+        lines.append(f"  {self._meaning()}")
         return "\n".join(lines)
+
+    def _meaning(self) -> str:
+        if self.calibration is None:
+            return "not calibrated: verdicts on nobody in particular are uncertain"
+        if self.threshold is None:
+            return f"{self.calibration}; too few pictures for a threshold"
+        return f"{self.calibration}; manipulated above p {self.threshold.manipulated_above:.3f}"
 
 
 def train(
@@ -114,8 +128,16 @@ def train(
                 _stage(vlm, parts[stage.trains], config, number, corpus, out, among)
                 for number, stage in enumerate(config.stages)
             )
-        report = VlmReport(base=config.base, folder=str(out / FOLDER), stages=stages)
-        _save(vlm, parts, config, info, out, command)
+        vlm.card = _card(vlm, config, info, command)
+        calibration, threshold = calibrated(vlm, corpus, info.name, config)
+        _save(vlm, parts, out, calibration, threshold)
+        report = VlmReport(
+            base=config.base,
+            folder=str(out / FOLDER),
+            stages=stages,
+            calibration=calibration,
+            threshold=threshold,
+        )
         storage.publish(str(out / REPORT), report.model_dump_json(indent=2).encode())
         return report
 
@@ -182,21 +204,8 @@ def _asker(config: VlmTrainConfig, stage: StageConfig) -> Asker:
     return Asker(stage.asks, stage.fit.forms, config.view, config.margin, faces)
 
 
-def _save(
-    vlm: FaceVlm,
-    parts: dict[str, nn.Module],
-    config: VlmTrainConfig,
-    info: CorpusInfo,
-    out: Path,
-    command: str,
-) -> None:
-    tensors: dict[str, torch.Tensor] = {}
-    if vlm.adapter is not None:
-        tensors |= {f"adapter.{name}": value for name, value in vlm.adapter.state_dict().items()}
-    lora = parts.get("lora")
-    if isinstance(lora, _Named):
-        tensors |= {f"lora.{name}": value for name, value in lora.named().items()}
-    card = vlm.card.model_copy(
+def _card(vlm: FaceVlm, config: VlmTrainConfig, info: CorpusInfo, command: str) -> VlmCard:
+    return vlm.card.model_copy(
         update={
             "adapter": config.adapter,
             "lora": config.lora,
@@ -207,4 +216,24 @@ def _save(
             "licence": config.licence,
         }
     )
-    VlmFolder.save(out / FOLDER, card, tensors)
+
+
+def _save(
+    vlm: FaceVlm,
+    parts: dict[str, nn.Module],
+    out: Path,
+    calibration: Calibration | None,
+    threshold: Threshold | None,
+) -> None:
+    """The card last: its presence means that all is there."""
+    tensors: dict[str, torch.Tensor] = {}
+    if vlm.adapter is not None:
+        tensors |= {f"adapter.{name}": value for name, value in vlm.adapter.state_dict().items()}
+    lora = parts.get("lora")
+    if isinstance(lora, _Named):
+        tensors |= {f"lora.{name}": value for name, value in lora.named().items()}
+    if calibration is not None:
+        VlmCalibration(
+            tensors_sha256=digest(tensors), calibration=calibration, threshold=threshold
+        ).save(out / FOLDER)
+    VlmFolder.save(out / FOLDER, vlm.card, tensors)
