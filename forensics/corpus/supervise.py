@@ -33,9 +33,9 @@ _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARA
 class _Died(Exception):
     """The child is gone; `call` is what it was doing."""
 
-    def __init__(self, reason: str, call: dict[str, Any] | None, hung: bool = False):
+    def __init__(self, reason: str, call: dict[str, Any] | None):
         super().__init__(reason)
-        self.reason, self.call, self.hung = reason, call, hung
+        self.reason, self.call = reason, call
 
 
 class SupervisedWorker:
@@ -139,11 +139,8 @@ class SupervisedWorker:
             except TimeoutError:
                 assert call is not None
                 self._end()
-                raise _Died(
-                    f"hung: no answer within {call['seconds'] / len(call['keys']):.0f} s",
-                    call,
-                    True,
-                ) from None
+                each = call["seconds"] / len(call["keys"])
+                raise _Died(f"hung: no answer within {each:.0f} s", call) from None
             except OSError:
                 line = b""
             if not line:
@@ -178,14 +175,14 @@ class SupervisedWorker:
 
 
 def _blame(job: ShardJob, death: _Died) -> None:
-    """An item that hangs alone is excluded, and one that was alone in two crashes.
+    """An item is excluded when it hangs or crashes its process a second time, called alone.
 
-    A batch is taken apart first. One crash may be anybody's: memory ran out, somebody killed the
-    process; only an item that crashes its process again is to blame.
+    A batch is taken apart first. Once may be anybody's doing: memory ran out, somebody killed the
+    process, the whole machine stood still; a corpus must not lack an item for that.
     """
     assert death.call is not None
     keys = death.call["keys"]
-    if len(keys) == 1 and (death.hung or keys[0] in job.alone):
+    if len(keys) == 1 and keys[0] in job.alone:
         job.excluded[keys[0]] = death.reason
     else:
         job.alone = sorted({*job.alone, *keys})
