@@ -215,12 +215,12 @@ def found_in(pictures: list[np.ndarray]) -> list[dict[str, object]]:
             for name in METHODS:
                 detector = IMAGE_DETECTORS.get(name).from_folder(None)
                 bad, good = detector.examine(forged), detector.examine(pristine)
-                heat = np.zeros(mask.shape) if bad.heatmap is None else bad.heatmap
+                heat = np.zeros(mask.shape) if bad.heatmap is None else np.asarray(bad.heatmap)
                 pixel.setdefault((name, trace), []).append(auc(heat, mask))
                 pair = tuple(np.nan if f.score is None else f.score for f in (bad, good))
                 scores.setdefault((name, trace), []).append(pair)  # pyright: ignore
                 if good.mask is not None:
-                    marked.setdefault(name, []).append(bool(good.mask.any()))
+                    marked.setdefault(name, []).append(good.mask.share() > 0)
     rows = []
     for name in (*METHODS, "always the centre"):
         row: dict[str, object] = {f"{len(pictures)} frames": name}

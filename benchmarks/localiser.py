@@ -53,9 +53,10 @@ def compared(backbone: str | None, rounds: int) -> list[dict[str, object]]:
     import timm
     import torch
 
+    from forensics.detectors.image.planes import spread
     from forensics.media.image import encode_image, read_image
-    from forensics.networks.localiser.network import Localiser, LocaliserConfig
-    from forensics.networks.localiser.tiles import heatmap, localise
+    from forensics.networks.localiser.network import FINE, Localiser, LocaliserConfig
+    from forensics.networks.localiser.tiles import chances, localise
 
     torch.set_num_threads(1)
     if backbone is None:
@@ -74,7 +75,7 @@ def compared(backbone: str | None, rounds: int) -> list[dict[str, object]]:
             picture = read_image(data)
             table = picture.quantisation[0] if picture.quantisation else None
             found = localise(network, picture.pixels, table, torch.device("cpu"))
-            heatmap(found.logits, height, width)
+            np.asarray(spread(chances(found.logits), FINE, (height, width)))
 
         @torch.inference_mode()
         def theirs(pixels: torch.Tensor = pixels) -> None:

@@ -143,8 +143,8 @@ def shown(item: Item, detector: ImageDetector | None) -> list[np.ndarray]:
         mask = np.asarray(Image.open(io.BytesIO(item.mask)).convert("L"))
     row = [picture.pixels, mask]
     if detector is not None:
-        heatmap = detector.examine(picture).heatmap
-        row.append(picture.pixels if heatmap is None else heated(picture.pixels, heatmap))
+        found = detector.examine(picture).heatmap
+        row.append(picture.pixels if found is None else heated(picture.pixels, np.asarray(found)))
     return row
 
 

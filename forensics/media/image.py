@@ -60,6 +60,19 @@ class Picture:
             turned = turned[::-1]
         return np.ascontiguousarray(turned[:, ::-1] if flip_columns else turned)
 
+    def upright_box(self, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom in the stored orientation → as viewers show it."""
+        left, top, right, bottom = box
+        width, height = self.width, self.height
+        if self.orientation in (5, 6, 7, 8):
+            left, top, right, bottom = top, left, bottom, right
+            width, height = height, width
+        if self.orientation in (3, 4, 7, 8):
+            top, bottom = height - bottom, height - top
+        if self.orientation in (2, 3, 6, 7):
+            left, right = width - right, width - left
+        return left, top, right, bottom
+
 
 @dataclass(frozen=True)
 class ImageLimits:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-import numpy as np
-
 from forensics.errors import MediaError
 from forensics.media.image import Picture
 from forensics.verdict.case import NO_CREDENTIALS, Case, told
@@ -22,6 +20,7 @@ from forensics.verdict.face_entries import (
 from forensics.verdict.face_panel import Look, Panel
 from forensics.verdict.face_tally import Ruling, Tally
 from forensics.verdict.face_words import side_argued, written
+from forensics.verdict.image_entries import shown_heat
 from forensics.verdict.image_judge import (
     Frame,
     Ruled,
@@ -195,14 +194,11 @@ class FaceJudge:
 
     @staticmethod
     def _seen(case: Case, verdict: Verdict, look: Look, face: int | None) -> Seen:
-        drawn = _drawn(look, face)
-        heatmap = None if drawn is None else look.picture.upright(drawn)
+        opinion = look.opinion(face)
+        heatmap = None
+        if opinion is not None and opinion.finding is not None:
+            heatmap = shown_heat(opinion.finding, look.picture)
         return Seen(case.index, look.pixels, heatmap, verdict.regions)
-
-
-def _drawn(look: Look, face: int | None) -> np.ndarray | None:
-    opinion = look.opinion(face)
-    return None if opinion is None or opinion.finding is None else opinion.finding.heatmap
 
 
 def _has_finding(look: Look, face: int | None) -> bool:

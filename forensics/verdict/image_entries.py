@@ -50,8 +50,18 @@ def shown_regions(finding: Finding, picture: Picture) -> tuple[Region, ...]:
     """The regions of a finding, in the picture as viewers show it."""
     if finding.mask is None:
         return ()
-    heatmap = None if finding.heatmap is None else picture.upright(finding.heatmap)
-    return regions_of(picture.upright(finding.mask), heatmap)
+    return regions_of(picture, finding.mask, finding.heatmap)
+
+
+def shown_heat(finding: Finding, picture: Picture) -> np.ndarray | None:
+    """The heatmap of a finding as grey levels, uint8 (H, W), 255 = manipulated, in the picture as
+    viewers show it."""
+    if finding.heatmap is None:
+        return None
+    grey = np.empty(finding.heatmap.shape, np.uint8)
+    for top, band in finding.heatmap.bands():
+        grey[top : top + len(band)] = np.rint(np.clip(band, 0, 1) * 255)
+    return picture.upright(grey)
 
 
 def found_faces(finding: Finding) -> tuple[FaceResult, ...]:
@@ -68,7 +78,7 @@ def words(finding: Finding, regions: tuple[Region, ...], contribution: float | N
         return f"could not judge: {finding.not_applicable}"
     said = []
     if finding.mask is not None:
-        share = float(finding.mask.mean(dtype=np.float64))
+        share = finding.mask.share()
         said.append(f"marks {_marked(len(regions), share)}" if regions else "marks nothing")
     if contribution is not None:
         said.append(_weighed(contribution))

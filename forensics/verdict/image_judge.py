@@ -14,7 +14,7 @@ from forensics.media.image import Picture
 from forensics.verdict.case import NO_CREDENTIALS, Case, tags_of, told
 from forensics.verdict.decision import Decision, calibrated, decide, p_manipulated
 from forensics.verdict.face_words import side_argued, written
-from forensics.verdict.image_entries import entries, found_faces, shown_regions
+from forensics.verdict.image_entries import entries, found_faces, shown_heat, shown_regions
 from forensics.verdict.schema import FrameResult, Input, Region, Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Seen:
     Attributes:
         index: which input it is of, counted from 0.
         pixels: uint8 (H, W, 3) RGB.
-        heatmap: float32 (H, W) in [0, 1], 1 = manipulated, where the detector draws one.
+        heatmap: uint8 (H, W), 255 = manipulated, where the detector draws one.
         regions: as in the verdict.
     """
 
@@ -186,7 +186,7 @@ class ImageJudge:
             verdict = verdict.model_copy(update={"explanation": words})
         case.work = Ruled(verdict)
         if self._show is not None:
-            heatmap = None if finding.heatmap is None else picture.upright(finding.heatmap)
+            heatmap = shown_heat(finding, picture)
             pixels = picture.upright(picture.pixels)
             self._show(verdict, Seen(case.index, pixels, heatmap, verdict.regions))
 
@@ -273,9 +273,9 @@ def _check(finding: Finding, picture: Picture, name: str) -> None:
     if finding.score is not None and not np.isfinite(finding.score):
         raise ValueError(f"{name} gave a score that is not finite")
     size = picture.pixels.shape[:2]
-    for kind, array in (("heatmap", finding.heatmap), ("mask", finding.mask)):
-        if array is not None and array.shape != size:
-            raise ValueError(f"{name} gave a {kind} of shape {array.shape}, not {size}")
+    for kind, plane in (("heatmap", finding.heatmap), ("mask", finding.mask)):
+        if plane is not None and plane.shape != size:
+            raise ValueError(f"{name} gave a {kind} of shape {plane.shape}, not {size}")
 
 
 def detector_limits(detector: ImageDetector) -> tuple[str, ...]:

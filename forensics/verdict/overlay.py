@@ -25,10 +25,10 @@ _INK, _PAPER, _SOFT = (29, 39, 51), (255, 255, 255), (91, 107, 125)
 
 
 def heat_png(heatmap: np.ndarray) -> bytes:
-    """float32 (H, W) in [0, 1] → the raw map: an 8-bit grey PNG of that size, 255 = manipulated."""
+    """uint8 (H, W) → the raw map: an 8-bit grey PNG of that size, 255 = manipulated."""
     from PIL import Image
 
-    return _png(Image.fromarray(np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)))
+    return _png(Image.fromarray(heatmap))
 
 
 def overlay_png(verdict: Verdict, seen: Seen) -> bytes:
@@ -51,9 +51,8 @@ def _overlay(verdict: Verdict, seen: Seen, most: int) -> Image:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     picture = Image.fromarray(seen.pixels).resize(size, Image.Resampling.BOX)
     if seen.heatmap is not None:
-        heat = Image.fromarray(seen.heatmap.astype(np.float32, copy=False))
-        shrunk = np.asarray(heat.resize(size, Image.Resampling.BOX))
-        picture = Image.fromarray(_heated(np.asarray(picture), shrunk))
+        heat = Image.fromarray(seen.heatmap).resize(size, Image.Resampling.BOX)
+        picture = Image.fromarray(_heated(np.asarray(picture), np.asarray(heat) / 255))
     shrink = (size[0] / width, size[1] / height)
     _draw_faces(picture, verdict.faces, shrink)
     _draw_regions(picture, seen.regions, shrink)

@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import numpy as np
 
+from forensics.detectors.image.components import Components, components
+from forensics.detectors.image.planes import Plane
+from forensics.media.image import Picture
 from forensics.verdict.schema import Region
 
 MAX_REGIONS = 16
 
 
 def regions_of(
-    mask: np.ndarray, heatmap: np.ndarray | None = None, most: int = MAX_REGIONS
+    picture: Picture, mask: Plane, heatmap: Plane | None = None, most: int = MAX_REGIONS
 ) -> tuple[Region, ...]:
-    """The connected parts of a mask (pixels that touch, corners too), largest first.
+    """The connected parts of a mask (pixels that touch, corners too), largest first, in the
+    picture as viewers show it.
 
     Args:
-        mask: bool (H, W); heatmap: float32 (H, W) in [0, 1].
+        mask: bool, heatmap: float32 in [0, 1]; both in the stored orientation.
         most: smaller parts beyond that many are left out.
     """
-    if not mask.any():
-        return ()
-    import cv2
-
-    _, labels, found, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    stats = found[1:]  # the first is the ground
-    order = sorted(
-        range(len(stats)),
-        key=lambda i: (-stats[i, cv2.CC_STAT_AREA], stats[i, cv2.CC_STAT_TOP]),
-    )
-    regions = []
-    for place in order[:most]:
-        left, top, width, height, pixels = (int(value) for value in stats[place])
-        window = slice(top, top + height), slice(left, left + width)
-        score = None
-        if heatmap is not None:
-            score = float(heatmap[window][labels[window] == place + 1].mean(dtype=np.float64))
-        regions.append(
-            Region(
-                box=(left, top, left + width, top + height),
-                area=pixels / mask.size,
-                score=None if score is None else round(min(max(score, 0.0), 1.0), 4),
-            )
+    parts = components(mask)
+    boxes = [picture.upright_box(tuple(box)) for box in parts.boxes.tolist()]
+    order = sorted(range(len(boxes)), key=lambda i: (-parts.areas[i], boxes[i][1]))[:most]
+    scores = None if heatmap is None else _scores(parts, heatmap, order)
+    return tuple(
+        Region(
+            box=boxes[part],
+            area=int(parts.areas[part]) / (mask.shape[0] * mask.shape[1]),
+            score=None if scores is None else round(min(max(scores[place], 0.0), 1.0), 4),
         )
-    return tuple(regions)
+        for place, part in enumerate(order)
+    )
+
+
+def _scores(parts: Components, heatmap: Plane, order: list[int]) -> list[float]:
+    """The mean heat of some parts."""
+    if not order:
+        return []
+    totals = np.zeros(len(parts.areas) + 1)
+    for top, numbers in parts.bands():
+        heat = heatmap.rows(top, top + len(numbers))
+        marked = numbers > 0
+        totals += np.bincount(numbers[marked], heat[marked], minlength=len(totals))
+    return [float(totals[part + 1] / parts.areas[part]) for part in order]

@@ -21,6 +21,7 @@ from forensics.detectors.image.fusion import (
     ImageFusion,
     figures,
 )
+from forensics.detectors.image.planes import Plane
 from forensics.errors import CorpusError, MissingRequirement, UsageError
 from forensics.media.image import Picture
 from forensics.verdict.detect import detect, load_detector
@@ -47,7 +48,8 @@ class Learned(Red):
         if found.heatmap is None or found.mask is None:
             return found
         left = np.arange(picture.width) < picture.width // 2
-        return Finding(found.score, heatmap=found.heatmap * left * 0.5, mask=found.mask & left)
+        heat, mask = np.asarray(found.heatmap) * left * 0.5, np.asarray(found.mask) & left
+        return Finding(found.score, heatmap=Plane.of(heat), mask=Plane.of(mask))
 
 
 class Wide(ImageDetector):
@@ -148,12 +150,12 @@ def test_the_map_is_raised_where_sure_parts_mark_and_nowhere_else(folder):
     right = (40, 20, 60, 30)  # the learned part is blind there
     found = ImageFusion.from_folder(folder).examine(Picture(scene(red=right)))
     assert found.details["contributions"]["red"] < -1
-    assert found.heatmap is not None and found.mask is not None
-    assert (found.heatmap[20:30, 40:60] == 0.75).all()
-    assert found.mask.sum() == 200 and found.heatmap[:, :32].max() == 0
+    heat, mask = np.asarray(found.heatmap), np.asarray(found.mask)
+    assert (heat[20:30, 40:60] == 0.75).all()
+    assert mask.sum() == 200 and heat[:, :32].max() == 0
     faint = ImageFusion.from_folder(folder).examine(Picture(scene(red=(40, 20, 44, 22))))
     assert faint.details["contributions"]["red"] > -1
-    assert faint.heatmap is not None and faint.heatmap.max() == 0 and not faint.mask.any()
+    assert np.asarray(faint.heatmap).max() == 0 and not np.asarray(faint.mask).any()
 
 
 def test_without_a_learned_part_the_map_hints_below_one_half():
@@ -168,20 +170,19 @@ def test_without_a_learned_part_the_map_hints_below_one_half():
         )
         parts = (Red(calibrated=False), Wide())
         found = ImageFusion(Bundle(Path(), card()), model, parts).examine(picture)
-        assert said.heatmap is not None and said.mask is not None and found.heatmap is not None
-        highest = RAISED if weight else FAINT * said.heatmap.max() / 2
-        assert found.heatmap.max() == pytest.approx(highest)
-        outside = ~said.mask
-        assert np.allclose(found.heatmap[outside], FAINT * said.heatmap[outside] / 2)
-        assert (found.mask.any()) == (weight > 0)
+        own, heat = np.asarray(said.heatmap), np.asarray(found.heatmap)
+        assert heat.max() == pytest.approx(RAISED if weight else FAINT * own.max() / 2)
+        outside = ~np.asarray(said.mask)
+        assert np.allclose(heat[outside], FAINT * own[outside] / 2)
+        assert np.asarray(found.mask).any() == (weight > 0)
 
 
 def test_figures_of_a_finding():
     assert np.isnan(figures(Finding(None, "why"))).all()
     score, area = figures(Finding(1.0))
     assert score == 1.0 and np.isnan(area)
-    assert figures(Finding(1.0, mask=np.zeros((4, 4), bool))) == (1.0, -5.0)
-    assert figures(Finding(1.0, mask=np.ones((4, 4), bool))) == (1.0, 0.0)
+    assert figures(Finding(1.0, mask=Plane.of(np.zeros((4, 4), bool)))) == (1.0, -5.0)
+    assert figures(Finding(1.0, mask=Plane.of(np.ones((4, 4), bool)))) == (1.0, 0.0)
 
 
 def test_a_verdict_lists_every_part_with_its_reason(folder):

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import forensics
 from forensics.cli.evaluate import evaluate as command
 from forensics.detectors.image.base import Finding
+from forensics.detectors.image.planes import Plane
 from forensics.errors import CorpusError, UsageError
 from forensics.evaluation.images.baselines import AlwaysCentre, MeanMask
 from forensics.evaluation.images.html import as_html
@@ -179,7 +180,7 @@ def test_what_a_detector_breaks_is_told_and_the_rest_is_judged(tmp_path):
             if picture.height == 46:
                 return Finding(float("inf"))
             if picture.height == 45:
-                return Finding(1.0, heatmap=np.zeros((3, 3), np.float32))
+                return Finding(1.0, heatmap=Plane.of(np.zeros((3, 3), np.float32)))
             return found
 
     found = forensics.evaluate([Broken()], protocol=listed(tmp_path) / "list.csv", replicates=20)
@@ -272,7 +273,7 @@ def test_masks_move_with_their_pictures():
 
 
 def test_baselines_worked_by_hand():
-    heatmap = AlwaysCentre().examine(Picture(scene(41, 61))).heatmap
+    heatmap = np.asarray(AlwaysCentre().examine(Picture(scene(41, 61))).heatmap)
     assert heatmap is not None and np.unravel_index(heatmap.argmax(), heatmap.shape) == (20, 30)
     assert heatmap[20, 30] == 1 and heatmap[0, 0] < 0.05
     assert np.array_equal(heatmap, heatmap[::-1, ::-1])
@@ -280,7 +281,7 @@ def test_baselines_worked_by_hand():
     left[:, :20] = True
     mean = MeanMask.of([left, both])
     assert mean is not None
-    drawn = mean.examine(Picture(scene(20, 100))).heatmap
+    drawn = np.asarray(mean.examine(Picture(scene(20, 100))).heatmap)
     assert drawn is not None and drawn.shape == (20, 100)
     assert drawn[:, :40].min() == 1 and drawn[:, 60:] == pytest.approx(0.5)
     assert MeanMask.of([np.zeros((9, 9), bool)]) is None and MeanMask.of([]) is None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forensics.detectors.image.planes import Plane
 from forensics.errors import UsageError
 from forensics.evaluation.clips import Clip
 from forensics.evaluation.images.figures import Draw, summary_of, table_of
@@ -25,8 +26,12 @@ from forensics.evaluation.images.scoring import Judged
 from forensics.evaluation.intervals import resampled_means
 
 
+def counted(heatmap, mask):
+    return counts_of(Plane.of(heatmap), mask)
+
+
 def of(heatmap, mask):
-    return figures_of(counts_of(np.array(heatmap, np.float32), np.array(mask, bool)))
+    return figures_of(counted(np.array(heatmap, np.float32), np.array(mask, bool)))
 
 
 def test_figures_worked_by_hand():
@@ -64,7 +69,7 @@ def test_perfect_and_inverted_maps():
 
 
 def test_pictures_without_manipulated_pixels_have_an_area_and_no_f1():
-    found = figures_of(counts_of(np.array([[0.9, 0.1]], np.float32), None))
+    found = figures_of(counted(np.array([[0.9, 0.1]], np.float32), None))
     assert found.area == 0.5
     assert all(np.isnan(getattr(found, name)) for name in ("f1", "f1_best", "iou", "auc"))
     everything = of([[0.9, 0.1]], [[1, 1]])
@@ -104,7 +109,7 @@ def test_sigmoid_tails_keep_their_order():
     ranks = order[mask.ravel()] + 1
     n, m = mask.sum(), (~mask).sum()
     exact = (ranks.sum() - n * (n + 1) / 2) / (n * m)
-    assert counts_of(heatmap, mask).shape == (2, BINS)
+    assert counted(heatmap, mask).shape == (2, BINS)
     assert abs(of(heatmap, mask).auc - exact) < 0.003
 
 
@@ -113,17 +118,17 @@ def test_counting_in_strips_is_counting(monkeypatch):
 
     rng = np.random.default_rng(1)
     heatmap, mask = rng.random((50, 30), np.float32), rng.random((50, 30)) < 0.2
-    whole = counts_of(heatmap, mask)
+    whole = counted(heatmap, mask)
     monkeypatch.setattr(pixels, "_ROWS", 100)
-    assert np.array_equal(counts_of(heatmap, mask), whole)
+    assert np.array_equal(counted(heatmap, mask), whole)
     assert whole.sum() == 1500 and whole[1].sum() == mask.sum()
 
 
 def test_maps_that_break_the_contract_are_refused():
     with pytest.raises(ValueError, match="for a mask of"):
-        counts_of(np.zeros((2, 3), np.float32), np.zeros((3, 2), bool))
+        counted(np.zeros((2, 3), np.float32), np.zeros((3, 2), bool))
     with pytest.raises(ValueError, match="not finite"):
-        counts_of(np.array([[np.nan]], np.float32), None)
+        counted(np.array([[np.nan]], np.float32), None)
 
 
 @settings(deadline=None)
@@ -170,7 +175,7 @@ def test_means_over_pictures_and_over_sizes():
     """Nine small regions that are missed and one large one that is found."""
     clips = [clip(n, mode="composite" if n else "regenerated") for n in range(10)]
     clips += [clip(n, real=True) for n in range(10, 12)]
-    counts = counts_of(np.array([[0.9, 0.1]], np.float32), np.array([[True, False]]))
+    counts = counted(np.array([[0.9, 0.1]], np.float32), np.array([[True, False]]))
     figures = [[0.9, 1.0, 0.8, 1.0, 0.3]] + 9 * [[0.0, 0.2, 0.0, 0.5, 0.0]]
     figures += [[np.nan] * 4 + [0.04], [np.nan] * 4 + [0.02]]
     judged = judged_of(figures, clips)
@@ -196,8 +201,8 @@ def test_pooling_punishes_maps_that_are_not_comparable():
     """Each map is perfect within itself; together the darker one's edit lies below the other's
     background: 3 of 4 pairs are in order."""
     clips = [clip(n) for n in range(2)]
-    low = counts_of(np.array([[0.2, 0.1]], np.float32), np.array([[True, False]]))
-    high = counts_of(np.array([[0.9, 0.8]], np.float32), np.array([[True, False]]))
+    low = counted(np.array([[0.2, 0.1]], np.float32), np.array([[True, False]]))
+    high = counted(np.array([[0.9, 0.8]], np.float32), np.array([[True, False]]))
     judged = judged_of([[0, 1, 0, 1, 0], [1, 1, 0.5, 1, 1]], clips)
     judged.counts[:] = [packed(low), packed(high)]
     found = summary_of(table_of(clips, judged, np.array([0.5, 0.5]), np.ones(2, bool)), Draw(50, 0))

@@ -9,6 +9,7 @@ import numpy as np
 from forensics.detectors.bundle import Bundle, BundleConfig
 from forensics.detectors.calibration import Calibration, Threshold
 from forensics.detectors.image.base import Finding, ImageDetector
+from forensics.detectors.image.planes import Plane
 from forensics.media.image import Picture
 
 CALIBRATION = Calibration(scale=2.0, offset=0.0, n_bonafide=99, n_spoof=99, fitted_on="a test")
@@ -57,7 +58,10 @@ class Red(ImageDetector):
         heat = np.clip((red - np.maximum(green, blue)) / 200, 0, 1)
         mask = heat > 0.5
         return Finding(
-            2.0 - 100.0 * float(mask.mean()), heatmap=heat, mask=mask, details={"red": mask.sum()}
+            2.0 - 100.0 * float(mask.mean()),
+            heatmap=Plane.of(heat),
+            mask=Plane.of(mask),
+            details={"red": mask.sum()},
         )
 
 

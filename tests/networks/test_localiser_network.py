@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.fft import dctn
 
+from forensics.detectors.image.planes import spread as spread_over
 from forensics.errors import MissingRequirement, UsageError
 from forensics.networks.localiser.jpeg_stream import dct_kernels, lowest
-from forensics.networks.localiser.network import Localiser, LocaliserConfig
+from forensics.networks.localiser.network import FINE, Localiser, LocaliserConfig
 from forensics.networks.localiser.relative import robust_spread
 from forensics.networks.localiser.residuals import Planes, luma, srm_kernels
-from forensics.networks.localiser.tiles import heatmap, localise
+from forensics.networks.localiser.tiles import chances, localise
 
 SMALL = {"widths": (4, 4, 8, 8), "channels": 8}
 CPU = torch.device("cpu")
@@ -148,7 +149,7 @@ def test_any_size_gives_a_heatmap_of_its_own_size():
     for height, width in ((64, 64), (65, 103), (90, 300)):
         pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3)).astype(np.uint8)
         found = localise(made, pixels, None, CPU, tile=128, overlap=32)
-        heat = heatmap(found.logits, height, width)
+        heat = np.asarray(spread_over(chances(found.logits), FINE, (height, width)))
         assert heat.shape == (height, width) and heat.dtype == np.float32
         assert heat.min() >= 0 and heat.max() <= 1 and np.isfinite(found.score)
 

@@ -73,7 +73,7 @@ def test_a_run_leaves_a_bundle_that_detects(trained):
     found = detector.examine(read_image(encode_image(pixels, "jpeg", 90)))
     assert found.score is not None and np.isfinite(found.score)
     assert found.heatmap.shape == found.mask.shape == (90, 130)
-    assert np.array_equal(found.mask, found.heatmap > 0.5)
+    assert np.array_equal(found.mask, np.asarray(found.heatmap) > 0.5)
     assert found.details["table_known"] and found.details["tiles"] == 1
     card = detector.bundle.config
     assert card.calibration == report.calibration and card.thresholds == (report.threshold,)

@@ -16,6 +16,7 @@ from PIL import Image
 
 import forensics
 from forensics.detectors.image.base import Finding
+from forensics.detectors.image.planes import Plane
 from forensics.errors import MissingRequirement, UsageError
 from forensics.media.av_reader import av_installed
 from forensics.media.image import ImageLimits, Picture, read_image
@@ -153,7 +154,7 @@ def test_regions_lie_in_the_picture_as_viewers_show_it():
     (seen,) = shown
     assert seen.pixels.shape == (64, 48, 3) and seen.heatmap.shape == (64, 48)
     x0, y0, x1, y1 = verdict.regions[0].box
-    assert (seen.heatmap[y0:y1, x0:x1] > 0.5).all() and (seen.heatmap > 0.5).sum() == 192
+    assert (seen.heatmap[y0:y1, x0:x1] > 127).all() and (seen.heatmap > 127).sum() == 192
 
 
 def test_regions_come_largest_first_and_are_capped():
@@ -184,10 +185,10 @@ class Broken(Red):
         size = picture.pixels.shape[:2]
         ways = {
             1: lambda: Finding(float("nan")),
-            2: lambda: Finding(1.0, heatmap=np.zeros((3, 3), np.float32)),
+            2: lambda: Finding(1.0, heatmap=Plane.of(np.zeros((3, 3), np.float32))),
             3: lambda: Finding(None),
             4: lambda: Finding(1.0, details={"nan": float("nan"), "odd": object()}),
-            5: lambda: Finding(1.0, mask=np.zeros(size, bool), parts={"nobody": found}),
+            5: lambda: Finding(1.0, mask=Plane.of(np.zeros(size, bool)), parts={"nobody": found}),
         }
         if picture.pixels[0, 0, 0] == 6:
             raise RuntimeError("index out of range")

@@ -16,6 +16,7 @@ import numpy as np
 from forensics.detectors.bundle import Bundle
 from forensics.detectors.face.window import Window
 from forensics.detectors.image.base import Finding, ImageDetector
+from forensics.detectors.image.planes import Plane
 from forensics.errors import UsageError
 from forensics.media.image import Picture
 
@@ -90,11 +91,12 @@ class FaceDetector(JudgesFaces):
         worst = min(range(len(scores)), key=lambda place: scores[place].score)
         height, width = pixels.shape[:2]
         boxes = [list(window.inside(height, width)) for window in windows]
-        heatmap = self._heatmap(windows, scores, (height, width))
+        drawn = self._heatmap(windows, scores, (height, width))
+        heatmap = None if drawn is None else Plane.of(as_stored(picture, drawn))
         return Finding(
             scores[worst].score,
-            heatmap=None if heatmap is None else as_stored(picture, heatmap),
-            mask=None if heatmap is None else as_stored(picture, heatmap > 0.5),
+            heatmap=heatmap,
+            mask=None if heatmap is None else heatmap.above(0.5),
             details={
                 "box": boxes[worst],
                 "face": list(large[worst].box),

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from forensics.detectors.bundle import Bundle
 from forensics.detectors.calibration import Calibration, Threshold
+from forensics.detectors.image.planes import Plane
 from forensics.media.image import Picture
 from forensics.registry import Registry
 
@@ -26,16 +25,17 @@ class Finding:
     Attributes:
         score: raw, higher = bona fide; None when the detector cannot judge this picture.
         not_applicable: why it cannot, in one line ("no quantisation table: not a JPEG").
-        heatmap: float32 (H, W) in [0, 1], 1 = manipulated, stored orientation, or None.
-        mask: bool (H, W): what the detector itself calls manipulated, or None.
+        heatmap: float32 (H, W) in [0, 1], 1 = manipulated, in the picture's own size and stored
+            orientation, drawn in bands when it is needed; or None.
+        mask: bool (H, W): what the detector itself calls manipulated, drawn likewise; or None.
         details: figures behind the score (false-alarm number, estimated quality), JSON-safe.
         parts: name → finding of each detector that a fusion heard.
     """
 
     score: float | None
     not_applicable: str | None = None
-    heatmap: np.ndarray | None = None
-    mask: np.ndarray | None = None
+    heatmap: Plane | None = None
+    mask: Plane | None = None
     details: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Finding] = field(default_factory=dict)
 

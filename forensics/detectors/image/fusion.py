@@ -27,6 +27,7 @@ from forensics.detectors.image.base import (
     ImageDetector,
     register_image_detector,
 )
+from forensics.detectors.image.planes import Plane
 from forensics.errors import CorpusError, UsageError
 from forensics.media.image import Picture
 
@@ -43,8 +44,7 @@ def figures(finding: Finding) -> tuple[float, float]:
         return float("nan"), float("nan")
     if finding.mask is None:
         return finding.score, float("nan")
-    share = float(finding.mask.mean(dtype=np.float64))
-    return finding.score, float(np.log10(max(share, _LEAST_AREA)))
+    return finding.score, float(np.log10(max(finding.mask.share(), _LEAST_AREA)))
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,15 @@ class ImageFusion(ImageDetector):
     def examine(self, picture: Picture) -> Finding:
         said: dict[str, Finding] = {}
         base: Finding | None = None
-        hints = np.zeros(picture.pixels.shape[:2], np.float32)
+        hints: list[Plane] = []
         for part in self._parts:
             finding = part.examine(picture)
-            if finding.heatmap is not None:
-                hints += finding.heatmap / len(self._parts)
-            if part.needs_weights and base is None and finding.score is not None:
-                base = finding
-            said[part.name] = replace(finding, heatmap=None)  # a picture's worth of memory each
+            if base is None and finding.heatmap is not None:
+                hints.append(finding.heatmap)
+                if part.needs_weights:
+                    base = finding
+                    hints.clear()  # what draws a map may hold much
+            said[part.name] = replace(finding, heatmap=None)
         found = np.array([figures(finding) for finding in said.values()])
         if np.isnan(found[:, 0]).all():
             first = next(finding.not_applicable for finding in said.values())
@@ -141,30 +142,59 @@ class ImageFusion(ImageDetector):
             for place, name in enumerate(said)
             if np.isfinite(found[place, 0])
         }
-        heatmap, mask = self._drawn(hints, base, said, contributions)
-        score = float(self._model.scores(found))
-        details = {"contributions": contributions}
-        return Finding(score, heatmap=heatmap, mask=mask, details=details, parts=said)
+        sure = [
+            mask
+            for part in self._parts
+            if not part.needs_weights
+            and (mask := said[part.name].mask) is not None
+            and contributions.get(part.name, 0.0) <= SURE
+        ]
+        shape = picture.height, picture.width
+        heatmap = None if base is None else base.heatmap
+        return Finding(
+            float(self._model.scores(found)),
+            heatmap=_raised(heatmap or _faint(hints, len(self._parts), shape), sure),
+            mask=_any([*([] if base is None or base.mask is None else [base.mask]), *sure], shape),
+            details={"contributions": contributions},
+            parts=said,
+        )
 
-    def _drawn(
-        self,
-        hints: np.ndarray,
-        base: Finding | None,
-        said: Mapping[str, Finding],
-        contributions: Mapping[str, float],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        heatmap, mask = FAINT * hints, np.zeros(hints.shape, bool)
-        if base is not None and base.heatmap is not None:
-            heatmap = base.heatmap.copy()
-        if base is not None and base.mask is not None:
-            mask = base.mask.copy()
-        for part in self._parts:
-            marked = said[part.name].mask
-            if part.needs_weights or marked is None or contributions.get(part.name, 0.0) > SURE:
-                continue
-            mask |= marked
-            heatmap[marked] = np.maximum(heatmap[marked], np.float32(RAISED))
-        return heatmap, mask
+
+def _faint(hints: Sequence[Plane], count: int, shape: tuple[int, int]) -> Plane:
+    """The mean of what `count` parts say, those that say nothing as 0, kept below 0.5."""
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        total = np.zeros((bottom - top, shape[1]), np.float32)
+        for hint in hints:
+            total += hint.rows(top, bottom) / count
+        return FAINT * total
+
+    return Plane(shape, rows)
+
+
+def _raised(heatmap: Plane, sure: Sequence[Plane]) -> Plane:
+    """At least `RAISED` wherever one of the masks marks."""
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        heat = heatmap.rows(top, bottom)
+        for mask in sure:
+            raised = np.maximum(heat, np.float32(RAISED))
+            heat = np.where(mask.rows(top, bottom), raised, heat)
+        return heat
+
+    return Plane(heatmap.shape, rows)
+
+
+def _any(masks: Sequence[Plane], shape: tuple[int, int]) -> Plane:
+    """Wherever one of the masks marks."""
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        marked = np.zeros((bottom - top, shape[1]), bool)
+        for mask in masks:
+            marked |= mask.rows(top, bottom)
+        return marked
+
+    return Plane(shape, rows)
 
 
 def _listed(bundle: Bundle) -> list[dict[str, Any]]:

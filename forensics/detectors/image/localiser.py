@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import numpy as np
-
 from forensics.detectors.bundle import Bundle
 from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
+from forensics.detectors.image.planes import spread
 from forensics.detectors.network_detector import checked_architecture
 from forensics.errors import CorpusError, MissingRequirement, UsageError
 from forensics.media.image import Picture
@@ -86,7 +85,8 @@ class LocaliserDetector(ImageDetector):
     def examine(self, picture: Picture) -> Finding:
         import torch
 
-        from forensics.networks.localiser.tiles import heatmap, localise
+        from forensics.networks.localiser.network import FINE
+        from forensics.networks.localiser.tiles import chances, localise
 
         height, width = picture.height, picture.width
         if min(height, width) < LEAST_SIDE:
@@ -98,14 +98,14 @@ class LocaliserDetector(ImageDetector):
         # TF32 would move scores by more than rounding.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             found = localise(self._network, picture.pixels, table, self._device)
-        heat = heatmap(found.logits, height, width)
-        mask = heat > 0.5
+        heat = spread(chances(found.logits), FINE, (height, width))
+        mask = heat.above(0.5)
         return Finding(
             found.score,
             heatmap=heat,
             mask=mask,
             details={
-                "share": round(float(np.count_nonzero(mask) / mask.size), 6),
+                "share": round(mask.share(), 6),
                 "tiles": found.tiles,
                 "table_known": table is not None,
             },

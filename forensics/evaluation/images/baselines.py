@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from forensics.detectors.image.base import Finding, ImageDetector
+from forensics.detectors.image.planes import Plane
 from forensics.errors import ForensicsError
 from forensics.evaluation.images.pictures import PictureSet
 from forensics.media.image import Picture, read_mask
@@ -32,7 +33,7 @@ class AlwaysCentre(ImageDetector):
             np.exp(-0.5 * (((np.arange(side) + 0.5) / side - 0.5) / _SIGMA) ** 2)
             for side in (height, width)
         )
-        return Finding(score=0.0, heatmap=np.outer(down, across).astype(np.float32))
+        return Finding(score=0.0, heatmap=Plane.of(np.outer(down, across).astype(np.float32)))
 
 
 class MeanMask(ImageDetector):
@@ -63,7 +64,7 @@ class MeanMask(ImageDetector):
 
     def examine(self, picture: Picture) -> Finding:
         heatmap = _resized(self.mean, picture.pixels.shape[:2])
-        return Finding(score=0.0, heatmap=np.clip(heatmap, 0, 1))
+        return Finding(score=0.0, heatmap=Plane.of(np.clip(heatmap, 0, 1)))
 
 
 def train_masks(train: PictureSet) -> Iterable[np.ndarray]:

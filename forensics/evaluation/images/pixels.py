@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forensics.detectors.image.planes import Plane
 from forensics.errors import UsageError
 
 BINS = 256
@@ -57,11 +58,11 @@ class PixelFigures:
 FIGURES = ("f1", "f1_best", "iou", "auc")
 
 
-def counts_of(heatmap: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+def counts_of(heatmap: Plane, mask: np.ndarray | None) -> np.ndarray:
     """int64 (2, 256): authentic and manipulated pixels by heatmap bin.
 
     Args:
-        heatmap: float (H, W) in [0, 1]; mask: bool (H, W), None for a picture without any.
+        heatmap: values in [0, 1]; mask: bool (H, W), None for a picture without any.
 
     Raises:
         ValueError: sizes differ, or a value is not finite.
@@ -70,8 +71,7 @@ def counts_of(heatmap: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         raise ValueError(f"a heatmap of {heatmap.shape} for a mask of {mask.shape}")
     total = np.zeros(2 * BINS, np.int64)
     step = max(1, _ROWS // max(heatmap.shape[1], 1))
-    for top in range(0, heatmap.shape[0], step):
-        rows = np.asarray(heatmap[top : top + step], np.float32)
+    for top, rows in heatmap.bands(step):
         if not np.isfinite(rows).all():
             raise ValueError("a heatmap with values that are not finite")
         bins = np.searchsorted(EDGES, rows.ravel(), "right")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 _LEAST_SPREAD = 1e-3
 _ROUNDS = 2
+_CHANNELS = 16
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,29 @@ def robust_spread(parts: list[Tensor]) -> Spread:
     with torch.no_grad():
         for _ in range(_ROUNDS):
             spread = _moments(parts, weights)
-            weights = [
-                (1 + ((part - spread.mean) / spread.deviation).square().mean(1, keepdim=True)) ** -2
-                for part in parts
-            ]
+            weights = [_weight(part, spread) for part in parts]
     return _moments(parts, weights)
 
 
+def _weight(part: Tensor, spread: Spread) -> Tensor:
+    apart = part - spread.mean
+    return (1 + apart.div_(spread.deviation).square_().mean(1, keepdim=True)) ** -2
+
+
 def _moments(parts: list[Tensor], weights: list[Tensor]) -> Spread:
-    # In float64, so that a picture in parts gives what it gives whole.
-    axes = (2, 3)
-    total = torch.stack([w.double().sum(axes, keepdim=True) for w in weights]).sum(0)
-    sums = [(p.double() * w).sum(axes, keepdim=True) for p, w in zip(parts, weights, strict=True)]
-    mean = torch.stack(sums).sum(0) / total
-    squares = [
-        ((p.double() - mean).square() * w).sum(axes, keepdim=True)
-        for p, w in zip(parts, weights, strict=True)
-    ]
-    variance = torch.stack(squares).sum(0) / total
-    deviation = (variance + _LEAST_SPREAD**2).sqrt()
-    return Spread(mean.to(parts[0].dtype), deviation.to(parts[0].dtype))
+    # In float64, so that a picture in parts gives what it gives whole; some channels at a time,
+    # because that is twice the size.
+    total = torch.stack([w.double().sum((2, 3), keepdim=True) for w in weights]).sum(0)
+    pairs = list(zip(parts, weights, strict=True))
+    means, variances = [], []
+    for first in range(0, parts[0].shape[1], _CHANNELS):
+        own = slice(first, first + _CHANNELS)
+        sums = [(p[:, own].double() * w).sum((2, 3), keepdim=True) for p, w in pairs]
+        mean = torch.stack(sums).sum(0) / total
+        squares = [
+            ((p[:, own].double() - mean).square() * w).sum((2, 3), keepdim=True) for p, w in pairs
+        ]
+        means.append(mean)
+        variances.append(torch.stack(squares).sum(0) / total)
+    deviation = (torch.cat(variances, 1) + _LEAST_SPREAD**2).sqrt()
+    return Spread(torch.cat(means, 1).to(parts[0].dtype), deviation.to(parts[0].dtype))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -84,7 +84,7 @@ def localise(
         return network.encode(_tile(pixels, rows, columns).to(device), tables)
 
     chosen = np.unique(np.linspace(0, len(spans) - 1, min(kept, len(spans))).round().astype(int))
-    held = {number: encoded(number) for number in chosen.tolist()}
+    held = _held(encoded, chosen.tolist())
     cores = [_core(one.features, *spans[number], step=CELL) for number, one in held.items()]
     spread = network.compare(cores)
     total = torch.zeros(1, 1, height // FINE, width // FINE, device=device)
@@ -110,6 +110,27 @@ def localise(
     return Found(
         (logits - network.cut)[0, 0].float().cpu().numpy(), float(score.double()), len(spans)
     )
+
+
+def _held(encoded: Callable[[int], Encoded], numbers: list[int]) -> dict[int, Encoded]:
+    """Encoded tiles, all of one size, in one piece of memory for each kind of feature: scattered
+    among what encoding uses and frees, they would keep the allocator from using it again."""
+    features: Tensor | None = None
+    fine: Tensor | None = None
+    held: dict[int, Encoded] = {}
+    for place, number in enumerate(numbers):
+        one = encoded(number)
+        if features is None:
+            features = one.features.new_empty(len(numbers), *one.features.shape[1:])
+            fine = (
+                None if one.fine is None else one.fine.new_empty(len(numbers), *one.fine.shape[1:])
+            )
+        features[place] = one.features[0]
+        if fine is not None and one.fine is not None:
+            fine[place] = one.fine[0]
+        row = slice(place, place + 1)
+        held[number] = Encoded(features[row], None if fine is None else fine[row])
+    return held
 
 
 def _spans(side: int, largest: int, overlap: int) -> Iterator[_Span]:
@@ -164,10 +185,6 @@ def _ramp(span: _Span, side: int, overlap: int) -> Tensor:
     return weights.clamp(1e-6, 1)
 
 
-def heatmap(logits: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Mask logits 4 pixels apart → float32 (height, width) in [0, 1], 1 = manipulated."""
-    import cv2
-
-    whole = (logits.shape[1] * FINE, logits.shape[0] * FINE)
-    chances = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-    return cv2.resize(chances, whole, interpolation=cv2.INTER_LINEAR)[:height, :width]
+def chances(logits: np.ndarray) -> np.ndarray:
+    """Mask logits → float32, as large, in [0, 1], 1 = manipulated."""
+    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))

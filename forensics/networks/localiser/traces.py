@@ -155,7 +155,7 @@ class Traces(nn.Module):
         for axis in (2, 3):
             levels = _third_derivative(grey, axis)
             for turn, run in enumerate((axis, 5 - axis)):
-                code = self.codes[_four_in_a_row(levels, run)]  # pyright: ignore
+                code = self.codes[_four_in_a_row(levels, run).int()]  # pyright: ignore
                 places = (cell * self.kinds + code[:, 0]).flatten(1)
                 counts[turn].scatter_add_(1, places, said.flatten(1))
         planes = []
@@ -215,7 +215,7 @@ def _third_derivative(grey: Tensor, axis: int) -> Tensor:
     padded = F.pad(grey, (1, 2, 0, 0) if axis == 3 else (0, 0, 1, 2), mode="replicate")
     parts = [padded.narrow(axis, start, length) for start in range(4)]
     third = parts[0] - 3 * parts[1] + 3 * parts[2] - parts[3]
-    return ((third / _QUANTUM).round().clamp(-1, 1) + 1).long()
+    return ((third / _QUANTUM).round().clamp(-1, 1) + 1).to(torch.uint8)
 
 
 def _four_in_a_row(levels: Tensor, axis: int) -> Tensor:

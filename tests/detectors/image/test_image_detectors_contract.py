@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from forensics.detectors.image.base import IMAGE_DETECTORS, Finding, ImageDetector
+from forensics.detectors.image.planes import Plane
 from forensics.errors import MissingRequirement
 from forensics.media.image import Picture, encode_image, read_image
 
@@ -73,11 +74,20 @@ def check(found: Finding, picture: Picture) -> None:
         return
     assert isinstance(found.score, float) and np.isfinite(found.score)
     if found.heatmap is not None:
-        assert found.heatmap.shape == shape and found.heatmap.dtype == np.float32
-        assert np.isfinite(found.heatmap).all()
-        assert found.heatmap.min() >= 0 and found.heatmap.max() <= 1
+        heat = drawn(found.heatmap)
+        assert found.heatmap.shape == heat.shape == shape and heat.dtype == np.float32
+        assert np.isfinite(heat).all() and heat.min() >= 0 and heat.max() <= 1
     if found.mask is not None:
-        assert found.mask.shape == shape and found.mask.dtype == np.bool_
+        mask = drawn(found.mask)
+        assert found.mask.shape == mask.shape == shape and mask.dtype == np.bool_
+
+
+def drawn(plane: Plane) -> np.ndarray:
+    """The whole; in bands of seven rows, and from the middle on, it is the same."""
+    whole, middle = np.asarray(plane), plane.shape[0] // 2
+    assert np.array_equal(whole, np.concatenate([band for _, band in plane.bands(7)]))
+    assert np.array_equal(whole[middle:], plane.rows(middle, plane.shape[0]))
+    return whole
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
-from forensics.detectors.image.classical.common import box_mean, cannot, spread, strips, too_small
+from forensics.detectors.image.classical.common import box_mean, cannot, strips, too_small
+from forensics.detectors.image.planes import spread
 from forensics.media.image import Picture
 
 CELL = 8
@@ -67,7 +68,7 @@ class Cfa(ImageDetector):
         return Finding(
             score=float(inner.min()) if inner.size else 0.0,
             heatmap=heat,
-            mask=heat > 0.5,
+            mask=heat.above(0.5),
             details={"trace": round(trace, 3), "green_first": trace > 0, "quality": quality},
         )
 

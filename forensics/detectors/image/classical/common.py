@@ -1,4 +1,4 @@
-"""What several classical methods share: brightness, strips, block transforms, maps of blocks."""
+"""What several classical methods share: brightness, strips, block transforms, sums over cells."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from forensics.detectors.image.base import Finding
+from forensics.detectors.image.planes import Plane
 from forensics.media.image import Picture
 
 MIN_SIDE = 64
@@ -35,6 +36,11 @@ def luma(pixels: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
 
 
+def luma_plane(pixels: np.ndarray) -> Plane:
+    """The same, drawn when needed."""
+    return Plane(pixels.shape[:2], lambda top, bottom: luma(pixels[top:bottom]))
+
+
 def strips(first: int, last: int, rows: int) -> Iterator[tuple[int, int]]:
     """[first, last) in pieces of `rows`, so that memory does not grow with the picture."""
     for top in range(first, last, rows):
@@ -55,29 +61,6 @@ def block_dct(plane: np.ndarray) -> np.ndarray:
     blocks = plane[: down * BLOCK, : across * BLOCK].reshape(down, BLOCK, across, BLOCK)
     basis = dct_matrix().astype(np.float32)
     return basis @ (blocks.swapaxes(1, 2).astype(np.float32) - 128) @ basis.T
-
-
-def spread(cells: np.ndarray, step: int, shape: tuple[int, int], offset: int = 0) -> np.ndarray:
-    """A map with one value per `step` pixels → float32 (H, W), linear between the cells' middles.
-
-    `offset` is where the first cell begins; pixels outside take the nearest cell's value.
-    """
-    import cv2
-
-    def positions(length: int, count: int) -> np.ndarray:
-        middle = (np.arange(length) + 0.5 - offset) / step - 0.5
-        return np.clip(middle, 0, count - 1).astype(np.float32)
-
-    rows, columns = positions(shape[0], cells.shape[0]), positions(shape[1], cells.shape[1])
-    source = np.ascontiguousarray(cells, dtype=np.float32)
-    full = np.empty(shape, np.float32)
-    for top, bottom in strips(0, shape[0], 256):
-        map_x = np.broadcast_to(columns, (bottom - top, shape[1]))
-        map_y = np.broadcast_to(rows[top:bottom, None], map_x.shape)
-        full[top:bottom] = cv2.remap(
-            source, np.ascontiguousarray(map_x), np.ascontiguousarray(map_y), cv2.INTER_LINEAR
-        )
-    return full
 
 
 def box_mean(cells: np.ndarray, side: int) -> np.ndarray:

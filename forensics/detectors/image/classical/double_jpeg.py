@@ -22,11 +22,11 @@ from forensics.detectors.image.classical.common import (
     box_mean,
     cannot,
     luma,
-    spread,
     strips,
     too_small,
     without_specks,
 )
+from forensics.detectors.image.planes import spread
 from forensics.media.image import Picture
 
 # (row, column) in a block: the lowest frequencies in zigzag order.
@@ -110,38 +110,49 @@ class DoubleJpeg(ImageDetector):
         return Finding(
             score=float(box_mean(ratio, WINDOW).min()),
             heatmap=spread(probability, BLOCK, shape),
-            mask=spread(mask, BLOCK, shape) > 0.5,
+            mask=spread(mask, BLOCK, shape).above(0.5),
             details=details,
         )
 
 
 def coefficients(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """uint8 (H, W) → DCT coefficients of the grid at (0, 0), float32 (15, rows, columns), and of
-    the grid half a block away, float32 (15, n)."""
+    some blocks of the grid half a block away, float32 (15, n)."""
     half = BLOCK // 2
-    height = grey.shape[0] // BLOCK * BLOCK
-    aligned, shifted = [], []
+    down, across = (side // BLOCK for side in grey.shape)
+    aligned = np.empty((len(COEFFICIENTS), down, across), np.float32)
+    pieces = list(strips(0, down * BLOCK, ROWS))
+    blocks = sum((bottom - top) // BLOCK - 1 for top, bottom in pieces)
+    step = _thinning(blocks * ((grey.shape[1] - half) // BLOCK))
+    shifted, passed = [], 0
     places = tuple(np.array(COEFFICIENTS).T)
-    for top, bottom in strips(0, height, ROWS):
-        aligned.append(block_dct(grey[top:bottom])[..., *places])
+    for top, bottom in pieces:
+        found = block_dct(grey[top:bottom])[..., *places]
+        aligned[:, top // BLOCK : bottom // BLOCK] = np.moveaxis(found, -1, 0)
         if bottom - top > BLOCK:
             other = block_dct(grey[top + half : bottom - half, half:])[..., *places]
-            shifted.append(other.reshape(-1, len(COEFFICIENTS)))
-    return np.moveaxis(np.concatenate(aligned), -1, 0), np.concatenate(shifted).T
+            other = other.reshape(-1, len(COEFFICIENTS))
+            shifted.append(other[-passed % step :: step])
+            passed += len(other)
+    return aligned, np.concatenate(shifted).T
 
 
 def clipped_blocks(pixels: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3) → bool (H // 8, W // 8): blocks that lost values at black or white."""
     height, width = (side // BLOCK * BLOCK for side in pixels.shape[:2])
-    lost = ((pixels == 0) | (pixels == 255)).any(axis=2)[:height, :width]
-    cells = lost.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    return cells.mean(axis=(1, 3)) > CLIPPED_SHARE
+    found = np.empty((height // BLOCK, width // BLOCK), bool)
+    for top, bottom in strips(0, height, ROWS):
+        piece = pixels[top:bottom, :width]
+        lost = ((piece == 0) | (piece == 255)).any(axis=2)
+        cells = lost.reshape((bottom - top) // BLOCK, BLOCK, width // BLOCK, BLOCK)
+        found[top // BLOCK : bottom // BLOCK] = cells.mean(axis=(1, 3)) > CLIPPED_SHARE
+    return found
 
 
-def comb(values: np.ndarray, shifted: np.ndarray, step: float) -> Comb:
+def comb(values: np.ndarray, free: np.ndarray, step: float) -> Comb:
     """The first quantisation step that explains a coefficient's histogram best."""
-    seen = np.rint(_thinned(values.ravel()) / step).astype(np.int64)
-    free = _thinned(shifted)
+    flat = values.ravel()
+    seen = np.rint(flat[:: _thinning(flat.size)] / step).astype(np.int64)
     reach = int(np.rint(np.abs(free).max(initial=0) / step)) + 1
     lowest = min(int(seen.min()), -reach) - 1
     size = max(int(seen.max()), reach) + 2 - lowest
@@ -182,8 +193,9 @@ def _mixtures(
     return share, np.log(mixed) @ counts
 
 
-def _thinned(values: np.ndarray) -> np.ndarray:
-    return values[:: max(1, len(values) // MODEL_BLOCKS)]
+def _thinning(blocks: int) -> int:
+    """Of so many blocks every how-manieth a histogram is made of."""
+    return max(1, blocks // MODEL_BLOCKS)
 
 
 def _looked_up(found: Comb, values: np.ndarray, step: float) -> np.ndarray:

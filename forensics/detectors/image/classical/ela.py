@@ -15,10 +15,10 @@ from forensics.detectors.image.classical.common import (
     box_mean,
     cannot,
     recompressed,
-    spread,
     strips,
     too_small,
 )
+from forensics.detectors.image.planes import spread
 from forensics.media.image import Picture
 
 QUALITY = 90
@@ -47,7 +47,7 @@ class Ela(ImageDetector):
         return Finding(
             score=-float(np.log((top + 0.1) / (middle + 0.1))),
             heatmap=heatmap,
-            mask=heatmap > MASK_ABOVE,
+            mask=heatmap.above(MASK_ABOVE),
             details={"quality": QUALITY, "median_error": middle, "top_error": top},
         )
 

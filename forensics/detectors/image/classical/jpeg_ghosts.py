@@ -8,6 +8,8 @@ not matter, and only ghosts on the picture's own 8x8 grid are looked for.
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
@@ -17,16 +19,16 @@ from forensics.detectors.image.classical.common import (
     cannot,
     luma,
     recompressed,
-    spread,
     strips,
     too_small,
     without_specks,
 )
+from forensics.detectors.image.planes import spread
 from forensics.media.image import Picture
 
 QUALITIES = tuple(range(40, 97, 2))
 REACH = 2  # a dip is measured against the errors so many steps of quality to either side
-ROWS = 512
+ROWS = 256  # a multiple of 8, so that strips are compressed like the whole
 WINDOW = 3  # blocks a side over which errors are averaged
 LEAST_ERROR = 0.05  # squared levels; below, nothing is there to compress
 MIN_CELLS = 9
@@ -46,11 +48,7 @@ class JpegGhosts(ImageDetector):
         reason = too_small(picture)
         if reason:
             return cannot(reason)
-        dips = ghost_dips(squared_errors(luma(picture.pixels)))
-        splits = [split(layer) for layer in dips]
-        best = int(np.argmax([strength for strength, _ in splits]))
-        strength, threshold = splits[best]
-        layer = dips[best]
+        quality, strength, threshold, layer = deepest(luma(picture.pixels))
         mask = without_specks(layer > threshold, MIN_CELLS)
         heat = np.clip(layer / max(2 * threshold, 1e-6), 0, 1) * min(strength / LOUD, 1)
         shape = picture.pixels.shape[:2]
@@ -58,36 +56,51 @@ class JpegGhosts(ImageDetector):
         return Finding(
             score=-strength,
             heatmap=spread(heat, BLOCK, shape),
-            mask=spread(called, BLOCK, shape) > 0.5,
+            mask=spread(called, BLOCK, shape).above(0.5),
             details={
-                "quality": QUALITIES[best + REACH],
+                "quality": quality,
                 "strength": round(strength, 4),
                 "grid": "the picture's own only",
             },
         )
 
 
-def squared_errors(grey: np.ndarray) -> np.ndarray:
-    """uint8 (H, W) → float32 (qualities, H // 8, W // 8): mean squared change of each block,
-    averaged over its neighbours."""
+def deepest(grey: np.ndarray) -> tuple[int, float, float, np.ndarray]:
+    """uint8 (H, W) → the quality whose dips split the picture best, that split's strength and
+    threshold, and the dips, float32 (H // 8, W // 8). A few qualities are held at a time."""
+    errors: deque[np.ndarray] = deque(maxlen=2 * REACH + 1)
+    found: tuple[int, float, float, np.ndarray] | None = None
+    for number, quality in enumerate(QUALITIES):
+        errors.append(squared_errors(grey, quality))
+        if len(errors) < 2 * REACH + 1:
+            continue
+        layer = ghost_dips(errors[0], errors[REACH], errors[-1])
+        strength, threshold = split(layer)
+        if found is None or strength > found[1]:
+            found = QUALITIES[number - REACH], strength, threshold, layer
+    assert found is not None
+    return found
+
+
+def squared_errors(grey: np.ndarray, quality: int) -> np.ndarray:
+    """uint8 (H, W) → float32 (H // 8, W // 8): mean squared change of each block by one
+    compression, averaged over its neighbours."""
     height = grey.shape[0] // BLOCK * BLOCK
     width = grey.shape[1] // BLOCK * BLOCK
-    layers = np.empty((len(QUALITIES), height // BLOCK, width // BLOCK), np.float32)
+    layer = np.empty((height // BLOCK, width // BLOCK), np.float32)
     for top, bottom in strips(0, height, ROWS):
         piece = grey[top:bottom, :width]
-        for number, quality in enumerate(QUALITIES):
-            power = (recompressed(piece, quality).astype(np.float32) - piece) ** 2
-            cells = power.reshape((bottom - top) // BLOCK, BLOCK, width // BLOCK, BLOCK)
-            layers[number, top // BLOCK : bottom // BLOCK] = cells.mean(axis=(1, 3))
-    return np.stack([box_mean(layer, WINDOW) for layer in layers])
+        power = (recompressed(piece, quality).astype(np.float32) - piece) ** 2
+        cells = power.reshape((bottom - top) // BLOCK, BLOCK, width // BLOCK, BLOCK)
+        layer[top // BLOCK : bottom // BLOCK] = cells.mean(axis=(1, 3))
+    return box_mean(layer, WINDOW)
 
 
-def ghost_dips(errors: np.ndarray) -> np.ndarray:
-    """float32 (qualities - 2 * REACH, rows, columns): how far below the line through its
-    neighbours an error lies, as a share of it. Without a ghost, errors fall steadily with
-    quality."""
-    line = (errors[: -2 * REACH] + errors[2 * REACH :]) / 2
-    return np.clip((line - errors[REACH:-REACH]) / (line + LEAST_ERROR), -1, 1)
+def ghost_dips(coarser: np.ndarray, errors: np.ndarray, finer: np.ndarray) -> np.ndarray:
+    """float32 (rows, columns): how far below the line through its neighbours an error lies, as a
+    share of it. Without a ghost, errors fall steadily with quality."""
+    line = (coarser + finer) / 2
+    return np.clip((line - errors) / (line + LEAST_ERROR), -1, 1)
 
 
 def split(layer: np.ndarray) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forensics.detectors.image.classical.common import box_mean, without_specks
+from forensics.detectors.image.planes import Plane, enlarged
 
 PATCH = 9
 ALIKE = 0.9
@@ -87,20 +88,15 @@ def bounded(grey: np.ndarray, pixels: int) -> tuple[np.ndarray, float]:
 
 
 def maps_of(
-    copies: list[Copy], analysed: tuple[int, ...], shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+    copies: list[Copy], analysed: tuple[int, ...], shape: tuple[int, int]
+) -> tuple[Plane, Plane]:
     """Heatmap float32 and mask bool at `shape`, from regions at the analysed size."""
-    import cv2
-
     heat = np.zeros(analysed, np.float32)
     mask = np.zeros(analysed, np.float32)
     for copy in copies:
         heat[copy.mask] = np.maximum(heat[copy.mask], 1.0 if copy.is_copy else UNVERIFIED_HEAT)
         mask[copy.mask & copy.is_copy] = 1
-    if analysed != shape:
-        size = (shape[1], shape[0])
-        heat, mask = cv2.resize(heat, size), cv2.resize(mask, size)
-    return np.clip(heat, 0, 1), mask > 0.5
+    return enlarged(heat, shape), enlarged(mask, shape).above(0.5)
 
 
 def verified(

@@ -17,11 +17,11 @@ from forensics.detectors.image.classical.common import (
     box_mean,
     cannot,
     luma,
-    spread,
     strips,
     too_small,
     without_specks,
 )
+from forensics.detectors.image.planes import spread
 from forensics.media.image import Picture
 
 CELL = 16
@@ -66,7 +66,7 @@ class NoiseLevel(ImageDetector):
         return Finding(
             score=-float(np.quantile(local, 0.995)),
             heatmap=spread(np.clip(local / FULL_HEAT, 0, 1), CELL, shape),
-            mask=spread(mask, CELL, shape) > 0.5,
+            mask=spread(mask, CELL, shape).above(0.5),
             details={
                 "median_sigma": round(float(np.median(sigma[heard])), 3),
                 "judged_share": round(float(heard.mean()), 3),

@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
-from forensics.detectors.image.classical.common import box_mean, cannot, luma, spread, too_small
+from forensics.detectors.image.classical.common import box_mean, cannot, luma, too_small
+from forensics.detectors.image.planes import spread
 from forensics.media.image import Picture
 
 BLOCK = 64
@@ -56,7 +57,7 @@ class Resampling(ImageDetector):
         return Finding(
             score=-float(local.max()),
             heatmap=heat,
-            mask=heat > CALLED / FULL_HEAT,
+            mask=heat.above(CALLED / FULL_HEAT),
             details={"hop": hop, "whole_picture_peak": round(whole, 2)},
         )
 
@@ -74,23 +75,24 @@ def block_peaks(grey: np.ndarray, hop: int) -> tuple[np.ndarray, float]:
     at that frequency, float32 (rows, columns), NaN in flat blocks; and the highest peak of the
     median spectrum itself over its surroundings, which a resize of the whole picture raises."""
     bins = usable_bins()
-    powers, flat = [], []
-    for top in range(0, grey.shape[0] - BLOCK + 1, hop):
-        row = _probability_map(grey, top)
+    down, across = ((side - BLOCK) // hop + 1 for side in grey.shape)
+    power = np.empty((down, across, int(bins.sum())), np.float32)
+    is_flat = np.empty((down, across), bool)
+    for place in range(down):
+        row = _probability_map(grey, place * hop)
         blocks = np.lib.stride_tricks.sliding_window_view(row, BLOCK, axis=1)[:, ::hop]
         blocks = blocks.swapaxes(0, 1)
-        flat.append(blocks.var(axis=(1, 2)) < 1e-3)
-        power = np.abs(np.fft.rfft2((blocks - blocks.mean(axis=(1, 2), keepdims=True)) * WINDOW))
-        powers.append((power**2)[:, bins].astype(np.float32))
-    power, is_flat = np.stack(powers), np.stack(flat)
-    level = np.median(power, axis=-1, keepdims=True) + 1e-6
-    power /= level
+        is_flat[place] = blocks.var(axis=(1, 2)) < 1e-3
+        found = np.abs(np.fft.rfft2((blocks - blocks.mean(axis=(1, 2), keepdims=True)) * WINDOW))
+        power[place] = (found**2)[:, bins]
+        power[place] /= np.median(power[place], axis=-1, keepdims=True) + 1e-6
     rows, columns = np.nonzero(~is_flat)
     if len(rows) == 0:
         return np.full(is_flat.shape, np.nan, np.float32), 0.0
     thinned = slice(None, None, max(1, len(rows) // 2000))
     typical = np.median(power[rows[thinned], columns[thinned]], axis=0) + 0.1
-    peaks = np.log((power / typical).max(axis=-1) + 1e-6)
+    highest = np.stack([(row / typical).max(axis=-1) for row in power])
+    peaks = np.log(highest + 1e-6)
     whole = float(np.log(typical.max() / np.median(typical)))
     return np.where(is_flat, np.nan, peaks).astype(np.float32), whole
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 import numpy as np
 
 from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
-from forensics.detectors.image.classical.common import cannot, luma, spread, strips, too_small
+from forensics.detectors.image.classical.common import cannot, luma, strips, too_small
+from forensics.detectors.image.planes import spread
 from forensics.media.image import Picture
 
 STEP = 8
 WINDOW = 64
-STRIP_STEPS = 32
+STRIP_STEPS = 8
 QUANTUM = 2.0
 DERIVATIVE = (1, -3, 3, -1)
 DIMENSIONS = 16
@@ -62,7 +63,7 @@ class Splicebuster(ImageDetector):
         return Finding(
             score=-float(np.log((np.quantile(squared, 0.99) + 1e-9) / usual)),
             heatmap=full,
-            mask=full > 0.5,
+            mask=full.above(0.5),
             details={"step": step, "window": span * step},
         )
 

@@ -13,7 +13,8 @@ where it should not be.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,30 +24,41 @@ from forensics.detectors.image.classical.common import (
     box_mean,
     cannot,
     dct_matrix,
-    luma,
+    luma_plane,
     recompressed,
     strips,
     too_small,
 )
+from forensics.detectors.image.components import components
+from forensics.detectors.image.planes import Plane
 from forensics.media.image import Picture
 
 GRIDS = BLOCK * BLOCK
 # "Rounds to zero"; the margin keeps coefficients that are exactly 0.5 out, whatever the rounding.
 ZERO_BELOW = 0.5 - 1e-9
+STRIP_PIXELS = 1 << 20  # whose zeros are counted at a time
 REACH = 6  # two votes at most 2 * REACH + 1 pixels apart belong to one region
 NO_VOTE = -1
 CAP = 5.0  # log10 of the number of false alarms above which nothing more is said
 FRESH_QUALITY = 99
 # An area with no grid votes for the main one by chance alone, 1 in 64.
 ABSENT_SHARE = 0.15
+LEANING_SIDE = 33
 
 
 @dataclass(frozen=True)
 class Region:
-    """Pixels that vote together for one grid, with `log10_nfa` for as many in their square."""
+    """Pixels that vote together for one grid, with `log10_nfa` for as many in their square.
+
+    Attributes:
+        window: rows and columns of the picture that hold the region.
+        mask: bool, the region in that window.
+        box: left, top, width, height of its votes.
+    """
 
     grid: int
     log10_nfa: float
+    window: tuple[slice, slice]
     mask: np.ndarray
     box: tuple[int, int, int, int]
 
@@ -63,7 +75,7 @@ class Zero(ImageDetector):
         reason = too_small(picture)
         if reason:
             return cannot(reason)
-        grey = luma(picture.pixels)
+        grey = luma_plane(picture.pixels)
         votes = grid_votes(grey)
         main, main_nfa = main_grid(votes)
         # Votes for the main grid are none for a region that lacks it.
@@ -83,28 +95,37 @@ class Zero(ImageDetector):
             return cannot("no JPEG grid: never compressed, or resized or filtered since", **details)
         mask = np.zeros(votes.shape, bool)
         for region in (*foreign, *absent):
-            mask |= region.mask
+            mask[region.window] |= region.mask
+        marked = Plane.packed(mask)
         return Finding(
             score=min(nearest, CAP),
-            heatmap=np.maximum(_leaning(votes, main), mask.astype(np.float32)),
-            mask=mask,
+            heatmap=_heatmap(_leaning(votes, main), marked),
+            mask=marked,
             details=details,
         )
 
 
-def grid_votes(grey: np.ndarray) -> np.ndarray:
+def grid_votes(grey: Plane) -> np.ndarray:
     """uint8 (H, W) → int8 (H, W): the grid's origin, column + 8 * row, or -1 for no vote.
 
     No vote: two grids have equally many zeros, the best block is constant along a row or a
     column, or fewer than 64 blocks cover the pixel (the outer 7 pixels).
     """
-    height, width = grey.shape
-    votes = np.full((height, width), NO_VOTE, np.int8)
-    margin = BLOCK - 1
-    for top, bottom in strips(margin, height - margin, 256):
-        piece = grey[top - margin : bottom + margin]
-        votes[top:bottom, margin : width - margin] = _strip_votes(piece, top - margin)
+    votes = np.full(grey.shape, NO_VOTE, np.int8)
+    for window, cast in vote_strips(grey):
+        votes[window] = cast
     return votes
+
+
+def vote_strips(grey: Plane) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """The same, strip by strip, each with the rows and columns where it lies."""
+    height, width = grey.shape
+    margin = BLOCK - 1
+    rows = max(4 * BLOCK, min(256, STRIP_PIXELS // width))
+    for top, bottom in strips(margin, height - margin, rows):
+        piece = grey.rows(top - margin, bottom + margin)
+        window = slice(top, bottom), slice(margin, width - margin)
+        yield window, _strip_votes(piece, top - margin)
 
 
 def _strip_votes(grey: np.ndarray, first_row: int) -> np.ndarray:
@@ -186,10 +207,18 @@ def main_grid(votes: np.ndarray) -> tuple[int | None, float]:
 
     The 64 votes inside one block are not independent, hence votes and pixels count in blocks.
     """
-    counts = np.bincount(votes[votes >= 0], minlength=GRIDS)
+    counts = _counted(votes)
     best = int(counts.argmax())
     nfa = log10_tests(votes.shape) + log10_tail(votes.size // GRIDS, int(counts[best]) // GRIDS)
     return (best if nfa < 0 else None), nfa
+
+
+def _counted(votes: np.ndarray) -> np.ndarray:
+    """int64 (64,): votes for each grid."""
+    counts = np.zeros(GRIDS, np.int64)
+    for _, band in Plane.of(votes).bands():
+        counts += np.bincount(band[band >= 0], minlength=GRIDS)
+    return counts
 
 
 def foreign_regions(
@@ -198,13 +227,13 @@ def foreign_regions(
     """Regions of the grids but `excluded` with fewer than one false alarm, and the lowest
     log10 number of false alarms of any."""
     tests = log10_tests(votes.shape)
-    counts = np.bincount(votes[votes >= 0], minlength=GRIDS)
+    counts = _counted(votes)
     found, nearest = [], tests
     for grid in grids:
         # The best that so many votes could reach: all of them in a square that they fill.
         reachable = tests - int(counts[grid]) // GRIDS * math.log10(GRIDS)
         if grid != excluded and reachable < CAP:
-            regions, lowest = _regions_of(votes == grid, grid, tests)
+            regions, lowest = _regions_of(votes, grid, tests)
             found += regions
             nearest = min(nearest, lowest)
     return found, nearest
@@ -214,57 +243,97 @@ def _regions_of(votes: np.ndarray, grid: int, tests: float) -> tuple[list[Region
     import cv2
 
     kernel = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
-    plane = votes.astype(np.uint8)
-    near = cv2.dilate(plane, kernel)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
-    sizes = np.bincount(labels[votes], minlength=count)
+    cast = Plane(votes.shape, lambda top, bottom: votes[top:bottom] == grid)
+
+    def near(top: int, bottom: int) -> np.ndarray:
+        first, last = max(0, top - REACH), min(votes.shape[0], bottom + REACH)
+        grown = cv2.dilate(cast.rows(first, last).view(np.uint8), kernel)
+        return grown[top - first : bottom - first].view(bool)
+
+    parts = components(Plane(votes.shape, near), second=cast)
     found, lowest = [], tests
     # Only parts that could come near one false alarm if their votes filled their square.
-    candidates = np.flatnonzero(tests - sizes // GRIDS * math.log10(GRIDS) < CAP)
-    for label in candidates[candidates > 0]:
-        x, y, width, height = (int(value) for value in stats[label, :4])
+    reachable = tests - parts.counted // GRIDS * math.log10(GRIDS)
+    for number in np.flatnonzero(reachable < CAP).tolist():
+        left, top, right, bottom = (int(edge) for edge in parts.boxes[number])
         # Votes lie further from the picture's edge than REACH: the box is theirs, widened by it.
-        box = (x + REACH, y + REACH, width - 2 * REACH, height - 2 * REACH)
+        box = (left + REACH, top + REACH, right - left - 2 * REACH, bottom - top - 2 * REACH)
         squares = min(max(box[2:]) ** 2, votes.size) // GRIDS
-        nfa = tests + log10_tail(squares, min(int(sizes[label]) // GRIDS, squares))
+        count = min(int(parts.counted[number]) // GRIDS, squares)
+        nfa = tests + log10_tail(squares, count)
         lowest = min(lowest, nfa)
         if nfa < 0:
-            closed = cv2.erode((labels == label).astype(np.uint8), kernel) > 0
-            found.append(Region(grid, nfa, closed, box))
+            # With what the erosion must know beside it, where the picture has that.
+            first, last = max(0, top - REACH), min(votes.shape[0], bottom + REACH)
+            begin, end = max(0, left - REACH), min(votes.shape[1], right + REACH)
+            whole = parts.part(number, (begin, first, end, last))
+            closed = cv2.erode(whole.view(np.uint8), kernel).view(bool)
+            found.append(Region(grid, nfa, (slice(first, last), slice(begin, end)), closed, box))
     return found, lowest
 
 
-def missing_regions(grey: np.ndarray, votes: np.ndarray, main: int) -> tuple[list[Region], float]:
+def missing_regions(grey: Plane, votes: np.ndarray, main: int) -> tuple[list[Region], float]:
     """Regions that lack the main grid: they take it on from a light compression, the rest had it.
 
     A region counts only where hardly any of its votes were for the main grid before.
     """
     row, column = divmod(main, BLOCK)
-    fresh = grid_votes(recompressed(grey[row:, column:], FRESH_QUALITY))
     gained = np.full(votes.shape, NO_VOTE, np.int8)
-    gained[row:, column:] = np.where(fresh == 0, 0, NO_VOTE)
-    gained[votes == main] = NO_VOTE
+    inner = gained[row:, column:]
+    for window, fresh in vote_strips(_lightly_compressed(grey, row, column)):
+        inner[window] = np.where(fresh == 0, 0, NO_VOTE)
+    np.putmask(gained, votes == main, NO_VOTE)
     regions, nearest = foreign_regions(gained, None, range(1))
     kept = []
     for region in regions:
-        before = votes[region.mask]
+        before = votes[region.window][region.mask]
         cast = int((before >= 0).sum())
         if cast and (before == main).sum() < ABSENT_SHARE * cast:
-            kept.append(Region(main, region.log10_nfa, region.mask, region.box))
+            kept.append(replace(region, grid=main))
     lowest = min((region.log10_nfa for region in kept), default=CAP)
     return kept, lowest if regions else nearest
 
 
-def _leaning(votes: np.ndarray, main: int | None) -> np.ndarray:
+def _lightly_compressed(grey: Plane, row: int, column: int) -> Plane:
+    """What lies right of and below a pixel after one JPEG compression; blocks of brightness alone
+    know nothing of one another, so strips of them come out as the whole does."""
+    height, width = grey.shape[0] - row, grey.shape[1] - column
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        first, last = top // BLOCK * BLOCK, min(height, -(-bottom // BLOCK) * BLOCK)
+        piece = grey.rows(row + first, row + last)[:, column:]
+        return recompressed(piece, FRESH_QUALITY)[top - first : bottom - first]
+
+    return Plane((height, width), rows)
+
+
+def _leaning(votes: np.ndarray, main: int | None) -> Plane:
     """float32 in [0, 0.5]: the share of votes nearby that are not for the main grid.
 
     Below what is called manipulated: without significance it is a leaning and no more.
     """
-    if main is None:
-        return np.zeros(votes.shape, np.float32)
-    cast = box_mean((votes >= 0).astype(np.float32), 33)
-    other = box_mean(((votes >= 0) & (votes != main)).astype(np.float32), 33)
-    return np.clip(0.5 * other / (cast + 0.1), 0, 0.5).astype(np.float32)
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        if main is None:
+            return np.zeros((bottom - top, votes.shape[1]), np.float32)
+        reach = LEANING_SIDE // 2
+        first, last = max(0, top - reach), min(votes.shape[0], bottom + reach)
+        band = votes[first:last]
+        cast = box_mean((band >= 0).astype(np.float32), LEANING_SIDE)
+        other = box_mean(((band >= 0) & (band != main)).astype(np.float32), LEANING_SIDE)
+        leaning = np.clip(0.5 * other / (cast + 0.1), 0, 0.5).astype(np.float32)
+        return leaning[top - first : bottom - first]
+
+    return Plane(votes.shape, rows)
+
+
+def _heatmap(leaning: Plane, marked: Plane) -> Plane:
+    """1 where something is marked, elsewhere the leaning."""
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        return np.maximum(leaning.rows(top, bottom), marked.rows(top, bottom).astype(np.float32))
+
+    return Plane(leaning.shape, rows)
 
 
 def _told(region: Region) -> dict[str, object]:
