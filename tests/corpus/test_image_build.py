@@ -15,6 +15,7 @@ from helpers.builds import build, children, command, digests, items
 from helpers.frames import frame, write_frames
 from PIL import Image
 
+from forensics.corpus.build import build_dataset, plan_dataset
 from forensics.media.image import read_image, read_mask
 
 
@@ -244,3 +245,38 @@ def test_frames_of_videos(tmp_path, make_image_recipe, environment):
     found = items(tmp_path / "c")
     assert {item.meta.group for item in found} == {"camera0", "camera1"}
     assert len({item.meta.parent for item in found}) == 8
+
+
+WEIGHTY = ["own-inpainter", "diffusers-inpaint", "diffusers-instruct", "instruct-regenerated"]
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """Tiny weights for the editors of `surfitr` that a user gives some."""
+    from helpers import tiny_diffusers, tiny_inpainter
+
+    folder = tmp_path_factory.mktemp("weights")
+    few = {"size": 64, "steps": 2}
+    words = {**tiny_diffusers.build("pix2pix", folder / "pix2pix"), **few}
+    return {
+        "own-inpainter": {"weights": tiny_inpainter.build(folder / "own"), "steps": [2, 2]},
+        "diffusers-inpaint": {**tiny_diffusers.build("sd", folder / "sd"), **few},
+        "diffusers-instruct": words,
+        "instruct-regenerated": words,
+    }
+
+
+def test_the_shipped_pipeline_takes_the_weights_that_are_named(frames, named):
+    systems = ["copy-move", *WEIGHTY]
+    plan, _ = plan_dataset("surfitr", frames, systems=systems)
+    assert {system.name for system in plan.missing} == set(WEIGHTY)
+    plan, _ = plan_dataset("surfitr", frames, systems=systems, settings=named)
+    assert not plan.missing and {system.name for system in plan.systems} == set(systems)
+
+
+@pytest.mark.slow
+def test_weights_that_are_named_make_edits(tmp_path, named):
+    frames = write_frames(tmp_path / "frames", cameras=1, each=2)
+    build_dataset("surfitr", frames, tmp_path / "c", systems=WEIGHTY, settings=named)
+    made = {item.meta.system for item in items(tmp_path / "c")}
+    assert {"bonafide"} < made <= {"bonafide", *WEIGHTY}
