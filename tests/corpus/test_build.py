@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 from helpers.builds import anyone, build, check_killed, children, command, digests, items, parent
@@ -37,16 +38,14 @@ def test_a_build_holds_every_copy_of_every_utterance(
 
 def test_workers_do_not_change_a_byte(tmp_path, make_source, make_recipe, environment):
     recipe, source = make_recipe("[espeak, lpc]"), make_source(8, 4)
-    for workers in (1, 2, 4):
+    for workers in (1, 3):  # of four shards
         build(recipe, source, tmp_path / str(workers), environment, "--workers", workers)
-    assert digests(tmp_path / "1") == digests(tmp_path / "2") == digests(tmp_path / "4")
+    assert digests(tmp_path / "1") == digests(tmp_path / "3")
 
 
-def test_twenty_kills_later_the_shards_are_the_same(
-    tmp_path, make_source, make_recipe, environment
-):
-    source, recipe = make_source(200, 12, seconds=1.3), make_recipe("[t-slow]", shard=1)
-    check_killed(tmp_path, recipe, source, environment, "--workers", 2, victim=parent)
+def test_six_kills_later_the_shards_are_the_same(tmp_path, make_source, make_recipe, environment):
+    source, recipe = make_source(90, 12, seconds=1.3), make_recipe("[t-slow]", shard=1)
+    check_killed(tmp_path, recipe, source, environment, "--workers", 2, kills=6, victim=parent)
 
 
 @pytest.mark.slow
@@ -106,35 +105,35 @@ def test_a_damaged_shard_is_named_and_rebuilt_alone(
     assert subprocess.run([sys.executable, "-m", "forensics", "verify", str(out)]).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("engine", "reason"),
-    [
-        ("t-raises", "ValueError: no voice for this text"),
-        ("t-silent", "silent: below -60 dBFS"),
-        ("t-nan", "holds NaN or infinite samples"),
-        ("t-short", "too short: 0.30 s of speech, need 1.0 s"),
-        ("t-rate", "ValueError: Sample rate should be over 0"),
-        ("t-list", "AttributeError: 'list' object has no attribute 'mean'"),
-        ("t-details", "TypeError: Object of type object is not JSON serializable"),
-        ("t-hangs", "hung: no answer within 2 s"),
-        ("t-crashes", "crashed its process (SIGSEGV)"),
-    ],
-)
-def test_a_bad_engine_costs_its_own_items_only(
-    engine, reason, tmp_path, make_source, make_recipe, environment
-):
-    recipe = make_recipe(f"[espeak, {engine}]", shard=4, timeout_s=2)
+BAD = {
+    "t-hangs": "hung: no answer within 2 s",
+    "t-crashes": "crashed its process (SIGSEGV)",
+    "t-raises": "ValueError: no voice for this text",
+    "t-silent": "silent: below -60 dBFS",
+    "t-nan": "holds NaN or infinite samples",
+    "t-short": "too short: 0.30 s of speech, need 1.0 s",
+    "t-rate": "ValueError: Sample rate should be over 0",
+    "t-list": "AttributeError: 'list' object has no attribute 'mean'",
+    "t-details": "TypeError: Object of type object is not JSON serializable",
+}
+
+
+def test_bad_engines_cost_their_own_items_only(tmp_path, make_source, make_recipe, environment):
+    """Each fails for the two odd texts of four, and makes the other two as it should."""
+    recipe = make_recipe(f"[espeak, {', '.join(BAD)}]", shard=4, timeout_s=2)
     source, out = make_source(4, 2), tmp_path / "c"
-    result = build(recipe, source, out, environment, "--max-failed", "0.1", code=3)
-    assert (result["items"], result["failed"]) == (10, 2)
-    ((said, count),) = result["failures_by_reason"].items()
-    assert said.startswith(reason) and count == 2
-    listed = [
-        failure
-        for path in (out / "shards").glob("*.json")
-        for failure in json.loads(path.read_text())["failures"]
-    ]
-    assert {failure["system"] for failure in listed} == {engine}
+    more = ("--workers", 2, "--max-failed")
+    result = build(recipe, source, out, environment, *more, "0.1", code=3)
+    assert (result["items"], result["failed"]) == (8 + 2 * len(BAD), 2 * len(BAD))
+    listed: dict[str, list[str]] = {}
+    for path in (out / "shards").glob("*.json"):
+        for failure in json.loads(path.read_text())["failures"]:
+            listed.setdefault(failure["system"], []).append(failure["reason"])
+    assert listed.keys() == BAD.keys()
+    for engine, reasons in listed.items():
+        assert len(reasons) == 2 and all(said.startswith(BAD[engine]) for said in reasons)
+    made = Counter(item.meta.system for item in items(out))
+    assert made == {"bonafide": 4, "espeak": 4} | dict.fromkeys(BAD, 2)
     again = build(recipe, source, out, environment, "--max-failed", "0.5")
     assert again["shards_built"] == 0
 
