@@ -23,7 +23,7 @@ from forensics.training.detector.processes import Processes
 from forensics.training.loop import FitLoop
 from forensics.training.stepping import Stepper
 from forensics.training.vlm.answer_loss import answer_losses
-from forensics.training.vlm.config import StageConfig
+from forensics.training.vlm.config import StageConfig, StageFitConfig
 from forensics.training.vlm.lane import TalkLanePlan, Talks
 from forensics.training.vlm.questions import Asker
 
@@ -49,11 +49,12 @@ class StagePlan:
 class StageLearner(Stepper):
     """What a stage trains; the rest of the model stands still outside."""
 
-    def __init__(self, vlm: FaceVlm, trained: nn.Module, plan: StagePlan, among: Processes):
-        self.vlm, self.text_weight = vlm, plan.stage.fit.text_weight
+    def __init__(
+        self, vlm: FaceVlm, trained: nn.Module, fit: StageFitConfig, seed: int, among: Processes
+    ):
+        self.vlm, self.text_weight = vlm, fit.text_weight
         trained.requires_grad_()
-        fit = plan.stage.fit
-        super().__init__(trained, fit, fit.steps, plan.seed, among, nn.Module())
+        super().__init__(trained, fit, fit.steps, seed, among, nn.Module())
 
     def _loss(self, batch: Talks) -> Tensor:
         return self.losses(batch.talks)[0].mean()
@@ -73,7 +74,7 @@ class StageFit(FitLoop[StageLearner]):
         super().__init__(plan.folder, fit.steps, fit, among, plan.tensorboard)
         self.plan = plan
         torch.manual_seed(plan.seed)
-        self.learner = StageLearner(vlm, trained, plan, among)
+        self.learner = StageLearner(vlm, trained, fit, plan.seed, among)
 
     def questions(self, split: shards.Split) -> list[Talk]:
         """Always the same ones about a split."""
