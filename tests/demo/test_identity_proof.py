@@ -16,6 +16,7 @@ from forensics.demo.identity.school import School
 from forensics.demo.identity.tiny_llava import build
 from forensics.networks.vlm import Question, open_vlm
 from forensics.networks.vlm.prompts import question_text
+from forensics.networks.vlm.rows import Side
 
 SMALL = proof.Size(
     school=School(pictures=16, seeing_steps=2, talking_steps=4, batch=4),
@@ -84,7 +85,7 @@ def test_the_tiny_llava_knows_every_word_of_the_prompts(tmp_path):
     build(tmp_path, 0)
     vlm = open_vlm(tmp_path)
     unknown = vlm.wording.tokenizer.unk_token_id
-    sides = {"a": 4, "b": 4}
+    sides: dict[Side, int] = {"a": 4, "b": 4}
     for kind in ("real", "appearance", "behaviour"):
         for form in ("direct", "explained", "reasoned"):
             name = None if kind == "real" else "x"
