@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from helpers.frames import write_frames
 
 import forensics
 from forensics.demo.run import run_demo
@@ -68,16 +70,25 @@ def test_files_bytes_and_samples_are_judged_alike(speech):
     assert all(verdict.label in ("manipulated", "uncertain", "bonafide") for verdict in verdicts)
 
 
-def test_the_demo_with_recordings_leaves_a_page(speech, tmp_path):
-    result = run_demo(tmp_path / "demo", speech)
-    page = (tmp_path / "demo" / "index.html").read_text()
-    assert "4 of 4 recordings" in page and page.count("data:audio/wav") == len(result.family)
-    assert (tmp_path / "demo" / "audit.html").is_file()
-    assert (tmp_path / "demo" / "verdicts.html").is_file()
+@pytest.fixture(scope="module")
+def demo(speech, tmp_path_factory):
+    return run_demo(tmp_path_factory.mktemp("demo") / "demo", speech)
 
 
-def test_the_demo_without_recordings_says_what_it_lacks(tmp_path):
-    result = run_demo(tmp_path / "demo", None)
+def test_the_demo_with_recordings_leaves_a_page(demo):
+    page = (demo.folder / "index.html").read_text()
+    assert "4 of 4 recordings" in page and page.count("data:audio/wav") == len(demo.family)
+    assert (demo.folder / "audit.html").is_file()
+    assert (demo.folder / "verdicts.html").is_file()
+
+
+def test_the_demo_without_recordings_says_what_it_lacks(demo, tmp_path):
+    people = demo.people.build  # there already, as after an earlier demo
+    shutil.copytree(people.out, tmp_path / "demo" / "people-corpus")
+    frames = write_frames(tmp_path / "frames", cameras=3, each=3)
+    result = run_demo(tmp_path / "demo", None, frames=frames)
+    assert (result.people.build.built, result.people.build.reused) == (0, people.built)
+    assert result.images.source_note == str(frames) and result.images.build.items > 9
     assert {item.meta.label for item, _ in result.clips} == {"spoof"}
     assert result.audit.status == "inconclusive"
     assert "nothing in it is bona fide" in (tmp_path / "demo" / "index.html").read_text()
