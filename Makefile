@@ -25,8 +25,9 @@ $(STAMP): pyproject.toml constraints.txt setup.py
 	done
 	touch $@
 
+# A thread a process: with more, workers of two cores spin while they wait for each other.
 test: setup lint types
-	$(BIN)/pytest -m 'not slow' -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not slow' -n 2 --dist worksteal
 
 test-slow: setup
 	$(BIN)/pytest -m slow --timeout 3600
