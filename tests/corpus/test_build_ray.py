@@ -53,7 +53,7 @@ def workers_under_way() -> list[int]:
 def test_ray_gives_the_same_bytes_and_survives_a_killed_worker(
     tmp_path, make_source, make_recipe, cluster
 ):
-    recipe, source = make_recipe("[t-slow, lpc]"), make_source(24, 6)
+    recipe, source = make_recipe("[t-slow, lpc]"), make_source(16, 4)
     build(recipe, source, tmp_path / "local", cluster)
     process = subprocess.Popen(
         command(recipe, source, "ray", "--runner", "ray", "--workers", "2"),
