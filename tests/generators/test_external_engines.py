@@ -129,8 +129,8 @@ def test_a_program_that_hangs_is_killed_with_its_children(script, tmp_path, monk
             seen.append(int((job.reference.parent / "reference.wav.pid").read_text()))
 
     monkeypatch.setattr(ExternalGenerator, "_run", remember)
-    made = run("hang", timeout_s=1.5)
-    assert isinstance(made, EngineError) and "longer than 1.5 s" in made.what
+    made = run("hang", timeout_s=4)
+    assert isinstance(made, EngineError) and "longer than 4 s" in made.what
     for _ in range(50):
         if not alive(seen[0]):
             break

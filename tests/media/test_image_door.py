@@ -151,10 +151,10 @@ def test_only_regular_files_are_opened(tmp_path, kind):
 
 @pytest.mark.parametrize("make", (png_of_size, jpeg_of_size, bmp_of_size))
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(make):
-    started = time.monotonic()
+    started = time.process_time()
     error = refused(make(30_000, 30_000))
     assert error.reason == "too_large" and "30000 x 30000" in error.what
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_a_webp_bomb_allocates_no_canvas():
