@@ -110,12 +110,12 @@ def edited(pixels: np.ndarray, kind: Edit, rng: np.random.Generator) -> np.ndarr
     cv2.circle(disc, (x, y), radius, 1.0, -1)
     whole = pixels.astype(np.float32)
     if kind == "noise":
-        changed = whole + rng.normal(0, 24, whole.shape)
+        changed = whole + rng.normal(0, 40, whole.shape)
     elif kind == "blur":
         changed = cv2.GaussianBlur(whole, (0, 0), 1.8)
     else:
         rim = disc - cv2.erode(disc, np.ones((5, 5), np.uint8))
-        changed, disc = whole + 40 * rng.choice([-1, 1]), rim
+        changed, disc = whole + 70 * rng.choice([-1, 1]), rim
     mixed = whole + disc[..., None] * (changed - whole)
     return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
 

@@ -46,8 +46,8 @@ class Size:
     """How large the proof is."""
 
     school: School = field(default_factory=School)
-    adapter_steps: int = 400
-    people: int = 4
+    adapter_steps: int = 1000
+    people: int = 3
     photos: int = 16
     fakes: int = 48
     others: int = 200

@@ -83,7 +83,9 @@ def learn_to_see(vlm: FaceVlm, school: School, seed: int) -> float:
     pictures they did not see."""
     tower, projector = vlm.network.model.vision_tower, vlm.network.model.multi_modal_projector
     width = vlm.family.width
-    heads = nn.ModuleDict({slot: _Looker(width) for slot in SLOTS} | {"grain": _Grain(width)})
+    heads = nn.ModuleDict(
+        {slot: _Looker(width) for slot in SLOTS} | {"grain": _Grain(vlm.family.shallow_width)}
+    )
     rows = vlm.network.get_input_embeddings()
     ids = {slot: vlm.wording.tokenizer.convert_tokens_to_ids(list(SLOTS[slot])) for slot in SLOTS}
     trained = [*tower.parameters(), *projector.parameters(), *heads.parameters(), rows.weight]
