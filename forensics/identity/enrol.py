@@ -184,7 +184,14 @@ def _gate(own: Sequence[Photo], other: Sequence[Photo], embedder: str) -> Gate:
             f"{len(wrong)} of {len(own)} photos seem to show somebody else than the others:{files}",
             "enrol one person at a time: take these photos out, or use clearer ones",
         )
-    return fit_gate(similarities, against, general)
+    gate = fit_gate(similarities, against, general)
+    if 2 * gate.own_below >= gate.n_own:
+        raise UsageError(
+            f"{gate.own_below} of {gate.n_own} photos, left out in turn, are not like the others",
+            "enrol one person at a time, from clear frontal photos; or name a stronger embedder "
+            "with --faces",
+        )
+    return gate
 
 
 def _alike(store: IdentityStore, identity: Identity) -> list[str]:
@@ -199,6 +206,12 @@ def _alike(store: IdentityStore, identity: Identity) -> list[str]:
             notes.append(f"{slug} could not be compared: {error}")
             continue
         if known.card.embedder != identity.card.embedder:
+            continue
+        if known.centre.shape != identity.centre.shape:
+            notes.append(
+                f"{slug} could not be compared: its face centre has {len(known.centre)} values, "
+                f"these face tools give {len(identity.centre)}; enrol that person again"
+            )
             continue
         similarity = float(known.centre @ identity.centre)
         if max(identity.card.gate.p_same(similarity), known.card.gate.p_same(similarity)) > 0.5:

@@ -115,20 +115,24 @@ class TokenLearner:
     ) -> Learnt:
         """Train on most of the photos, measure on the rest.
 
-        Where no forgeries are known, some are made of the person's own photos.
+        Where no forgeries are known, some are made of the person's own photos: those that
+        measure, of held-out photos alone.
 
         Raises:
             UsageError: there is nothing to tell the person from.
         """
-        made = [] if fakes else made_fakes(slug, own, others, self.tools)
-        train, held = _split(own, list(fakes) or made, others)
+        made = not fakes
+        train, held = (
+            _Part(mine, known or made_fakes(slug, mine, crowd, self.tools), crowd)
+            for mine, known, crowd in zip(_split(own), _split(fakes), _split(others), strict=True)
+        )
         if not (train.fakes or train.others):
             raise UsageError(
                 "tokens are learned by telling a person from others and from forgeries",
                 "name other people's photos with --others, or forgeries with --fakes",
             )
         rows = self._train(slug, train, show_progress)
-        trial, calibration, threshold = self._measure(slug, rows, train, held, bool(made))
+        trial, calibration, threshold = self._measure(slug, rows, train, held, made)
         card = TokenCard(
             names=rows.tokens,
             model=self.named,
@@ -222,16 +226,10 @@ def _calibrated(
     return fit_where_possible(own, fakes, _TARGET, _TARGET, fitted_on)
 
 
-def _split(
-    own: Sequence[Photo], fakes: Sequence[Photo], others: Sequence[Photo]
-) -> tuple[_Part, _Part]:
-    """What is trained on, and every fourth photo of each sort, to measure."""
-    kept, held = [], []
-    for photos in (own, fakes, others):
-        out = set(range(_HELD_OUT - 1, len(photos), _HELD_OUT))
-        kept.append([photo for i, photo in enumerate(photos) if i not in out])
-        held.append([photos[i] for i in sorted(out)])
-    return _Part(*kept), _Part(*held)
+def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
+    """What is trained on, and every fourth photo, to measure."""
+    measured = list(photos[_HELD_OUT - 1 :: _HELD_OUT])
+    return [one for i, one in enumerate(photos) if i % _HELD_OUT != _HELD_OUT - 1], measured
 
 
 def _shown(photo: Photo) -> Shown:

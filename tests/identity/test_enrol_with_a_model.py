@@ -138,6 +138,28 @@ def test_without_fakes_some_are_made_of_the_persons_own_photos(painted, store, m
     assert all(one.context == (one.name.split(" ")[0] in context) for one in made)
 
 
+def test_forgeries_that_measure_are_made_of_photos_that_were_held_out(
+    painted, store, model, monkeypatch
+):
+    given = []
+
+    def spied(slug, own, others, known):
+        given.append(([photo.name for photo in own], [photo.name for photo in others]))
+        return made_fakes(slug, own, others, known)
+
+    monkeypatch.setattr("forensics.identity.tokens.made_fakes", spied)
+    forensics.enrol(
+        "Anna",
+        [photo(ANNA, i) for i in range(8)],
+        others=strangers(),
+        tokens=TokenPlan(model, settings=token_settings(FEW)),
+        store=store,
+    )
+    (trained, crowd), (held, apart) = given
+    assert (len(trained), len(held)) == (6, 2) and not set(trained) & set(held)
+    assert len(crowd) + len(apart) == len(strangers()) and not set(crowd) & set(apart)
+
+
 def test_settings_come_from_a_config_and_are_checked():
     settings = token_settings(["steps=7"], "identity-vlm")
     assert (settings.steps, settings.learning_rate) == (7, 1e-3)

@@ -33,3 +33,13 @@ def test_a_person_is_told_from_others_and_a_stranger_among_the_photos_is_named(
     with pytest.raises(UsageError, match="1 of 7 photos seem to show somebody else") as caught:
         forensics.enrol("Subject Four", str(photos), store=store, replace=True)
     assert "wrong.pgm" in caught.value.what
+
+
+@pytest.mark.parametrize("people", [("s3", "s9", "s14", "s22", "s31"), ("s2", "s2", "s5", "s5")])
+def test_photos_of_different_people_are_not_enrolled(people, orl, store, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, person in enumerate(people, 1):
+        shutil.copy(orl / person / f"{number}.pgm", photos / f"{number}.pgm")
+    with pytest.raises(UsageError, match=r"somebody else|not like the others|hardly more alike"):
+        forensics.enrol("Everybody", str(photos), store=store)

@@ -120,6 +120,11 @@ def test_hard_negatives_are_those_most_alike(folders):
     assert min(told[id(one)] for one in material.photos) > max(
         told[id(one)] for one in material.fakes
     )
+    vectors = embed(PHOTOS)
+    rest = vectors[1:].sum(axis=0)  # a photo is compared with the others
+    assert told[id(material.photos[0])] == pytest.approx(
+        float(vectors[0] @ rest / np.linalg.norm(rest)), abs=1e-6
+    )
 
 
 def test_answers_name_what_decides():

@@ -95,18 +95,26 @@ def _material(
     wanted = 0 < settings.hard_negatives < len(others)
     if not (wanted or settings.similarity):
         return _Material(own, forged, others, {})
-    centre = embed([one.pixels for one in own]).mean(axis=0)
-    centre /= max(float(np.linalg.norm(centre)), 1e-9)
+    mine = embed([one.pixels for one in own])
+    centre = _unit(mine.sum(axis=0))
     if wanted:
         alike = embed([one.pixels for one in others]) @ centre
         nearest = np.argsort(-alike, kind="stable")[: settings.hard_negatives]
         others = [others[i] for i in sorted(nearest)]
     cosines: dict[int, float] = {}
     if settings.similarity:
-        pictures = [*own, *forged, *others]
-        found = embed([one.pixels for one in pictures]) @ centre
-        cosines = {id(one): float(cosine) for one, cosine in zip(pictures, found, strict=True)}
+        wrong = [*forged, *others]
+        found = embed([one.pixels for one in wrong]) @ centre
+        cosines = {id(one): float(cosine) for one, cosine in zip(wrong, found, strict=True)}
+        # A photo is compared with the others, as one that was not enrolled will be.
+        for one, vector in zip(own, mine, strict=True):
+            rest = mine.sum(axis=0) - vector if len(own) > 1 else vector
+            cosines[id(one)] = float(vector @ _unit(rest))
     return _Material(own, forged, others, cosines)
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
 def _fit(
