@@ -83,6 +83,10 @@ class FaceTools:
             return self._embedder.embed(np.zeros((0, 112, 112, 3), np.uint8))
         return self._embedder.embed(np.stack([crop.pixels for crop in crops]))
 
+    def width(self) -> int:
+        """Values in each vector of `embed`."""
+        return self.embed([]).shape[1]
+
     def fingerprint(self) -> str:
         """What crops and vectors depend on: of two fingerprints they are never compared."""
         return f"{self._locator.fingerprint()}+{self._embedder.fingerprint()}"

@@ -62,16 +62,24 @@ class Asking:
 
         Raises:
             UsageError: somebody was enrolled with another embedder.
+            CorpusError: a face centre cannot come from the embedder that its card names.
         """
         from forensics.faces.tools import open_faces
 
         tools = open_faces(self.faces)
+        width = tools.width()
         for person in people:
             if person.card.embedder != tools.fingerprint():
                 raise UsageError(
                     f"{person.card.name} was enrolled with the face tools {person.card.embedder}, "
                     f"and these are {tools.fingerprint()}",
                     "name the same face tools with --faces, or enrol again",
+                )
+            if len(person.centre) != width:
+                raise CorpusError(
+                    f"the face centre of {person.card.name} ({person.card.slug}) has "
+                    f"{len(person.centre)} values, and its face tools give {width}",
+                    "enrol the person again, or get the file again from whoever exported it",
                 )
         return tools
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from helpers.identities import identity
 from helpers.painted_faces import ANNA, BEN, CLEO, photo, picture, strangers, tools
 from PIL import Image
 
@@ -89,6 +90,13 @@ def test_somebody_alike_is_named(anna, store):
     near = tuple(c + 6 for c in ANNA)
     twin = enrol("Anna's twin", [photo(near, i) for i in range(4)], others=strangers(), store=store)
     assert any("Anna Müller" in note and "is alike" in note for note in twin.notes)
+
+
+def test_an_identity_that_cannot_be_compared_is_named_and_stops_nobody(anna, store):
+    odd = identity("Odd", embedder=anna.identity.card.embedder)  # 8 values, not 3
+    store.save(odd)
+    ben = enrol("Ben", [photo(BEN, i) for i in range(4)], others=strangers(), store=store)
+    assert any("odd could not be compared: its face centre has 8" in note for note in ben.notes)
 
 
 def test_consent_is_checked_and_kept(painted, store, tmp_path):
