@@ -13,6 +13,7 @@ from forensics.errors import UsageError
 from forensics.identity.names import checked_name, slug_of
 
 _SHA256 = r"^[0-9a-f]{64}$"
+MAX_SLOPE = 1e4  # of a gate, in natural-log odds per unit of similarity
 
 
 class _Frozen(BaseModel):
@@ -75,7 +76,8 @@ class Gate(_Frozen):
     half are this person's, with two normal distributions of one spread.
 
     Attributes:
-        threshold: similarity (dot product of unit vectors, in [-1, 1]) from which a face passes.
+        threshold: similarity (dot product of unit vectors, in [-1, 1]) from which a face passes;
+            lies between the two means.
         slope: natural-log odds per unit of similarity.
         own_mean, other_mean: mean similarity of the person's photos, left out one by one, and of
             other people.
@@ -86,7 +88,7 @@ class Gate(_Frozen):
     """
 
     threshold: float = Field(ge=-1, le=1)
-    slope: float = Field(gt=0, le=1e4)
+    slope: float = Field(gt=0, le=MAX_SLOPE)
     own_mean: float = Field(ge=-1, le=1)
     other_mean: float = Field(ge=-1, le=1)
     n_own: int = Field(gt=0)
@@ -94,6 +96,12 @@ class Gate(_Frozen):
     own_below: int = Field(ge=0)
     others_above: int | None = Field(default=None, ge=0)
     origin: str = Field(max_length=500)
+
+    @model_validator(mode="after")
+    def _between(self) -> Gate:
+        if not self.other_mean <= self.threshold <= self.own_mean:
+            raise ValueError("the threshold does not lie between the means of others and of own")
+        return self
 
     def p_same(self, similarity: float) -> float:
         """Probability in [0, 1] that it is this person; never overflows."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forensics.errors import UsageError
-from forensics.identity.card import Gate
+from forensics.identity.card import MAX_SLOPE, Gate
 
 MIN_OTHERS = 20  # faces of other people from which their similarities say something
 _WEIGHT = 10.0  # of the embedder's general figures, in photos
@@ -66,7 +66,8 @@ def fit_gate(own: np.ndarray, others: np.ndarray, general: General | None) -> Ga
 
     Raises:
         UsageError: too few other people for an embedder of which nothing is known, or the person's
-            photos are hardly more alike to each other than to other people's.
+            photos are hardly more alike to each other than to other people's, or half of them
+            would not pass the gate when left out: they show different people.
     """
     if general is None and len(others) < MIN_OTHERS:
         raise UsageError(
@@ -83,21 +84,27 @@ def fit_gate(own: np.ndarray, others: np.ndarray, general: General | None) -> Ga
     freedom = max(len(own) - 1 + max(len(others) - 1, 0) + weight, 1.0)
     spread = max(float(np.sqrt(squares / freedom)), 1e-3)
     distance = own_mean - other_mean
-    if own.mean() < other_mean + _LEAST_DISTANCE * spread:
+    if distance <= 0 or own.mean() < other_mean + _LEAST_DISTANCE * spread:
         raise UsageError(
             f"these photos are hardly more alike to each other (similarity {own.mean():.2f}) than "
             f"photos of different people are ({other_mean:.2f})",
             "use clear photos of one person, or a better embedder",
         )
     threshold = float(np.clip((own_mean + other_mean) / 2, -1, 1))
+    below = int((own < threshold).sum())
+    if 2 * below >= len(own):
+        raise UsageError(
+            f"{below} of {len(own)} photos, left out in turn, are not like the others",
+            "enrol one person at a time, from clear frontal photos; or name a stronger embedder",
+        )
     return Gate(
         threshold=threshold,
-        slope=distance / spread**2,
+        slope=min(distance / spread**2, MAX_SLOPE),
         own_mean=float(np.clip(own_mean, -1, 1)),
         other_mean=float(np.clip(other_mean, -1, 1)),
         n_own=len(own),
         n_other=len(others),
-        own_below=int((own < threshold).sum()),
+        own_below=below,
         others_above=int((others >= threshold).sum()) if len(others) else None,
         origin=_origin(len(own), len(others), general),
     )

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.identities import GATE, unit
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from forensics.errors import UsageError
+from forensics.identity.card import Gate
 from forensics.identity.gate import General, assign, centre_of, fit_gate, left_out, strangers
 
 GENERAL = General(own_mean=0.8, other_mean=0.3, spread=0.1, origin="a test")
@@ -34,6 +38,19 @@ def test_the_threshold_lies_between_and_p_grows_through_a_half_there():
     assert gate.p_same(gate.threshold) == pytest.approx(0.5)
     assert gate.p_same(0.8) > 0.99 and gate.p_same(0.2) < 0.01 and gate.p_same(-1e9) == 0
     assert (gate.own_below, gate.others_above, gate.n_own, gate.n_other) == (0, 0, 30, 500)
+
+
+@given(
+    arrays(np.float64, 5, elements=st.floats(-1.01, 1.01)),
+    arrays(np.float64, 25, elements=st.floats(-1.01, 1.01)),
+)
+def test_a_gate_that_was_fitted_is_a_gate_that_is_taken(own, others):
+    for general in (GENERAL, None):
+        try:
+            gate = fit_gate(own, others, general)
+        except UsageError:
+            continue
+        assert Gate.model_validate_json(gate.model_dump_json()) == gate
 
 
 def test_few_photos_lean_on_what_is_known_and_say_so():

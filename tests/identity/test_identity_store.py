@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from helpers.identities import identity
+from helpers.identities import GATE, identity
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
@@ -186,6 +186,8 @@ def test_vectors_of_somebody_else_and_pickles_are_refused(store, tmp_path):
         {"surprise": 1},
         {"sha256": "0"},
         {"gate": {"threshold": 2.0}},
+        {"gate": {**GATE.model_dump(), "threshold": -1.0}},
+        {"gate": {**GATE.model_dump(), "threshold": 0.81}},
     ],
 )
 def test_poisoned_cards_are_refused(store, change):
@@ -232,6 +234,7 @@ def test_a_poisoned_export_is_refused(tmp_path):
         (card.replace("anna-muller", "../../anna"), "slug"),
         (card[:-9], "JSON"),
         (card.replace('"photos":5', '"photos":-5'), "photos"),
+        (card.replace('"threshold":0.5', '"threshold":-1.0'), "between the means"),
     ]:
         assert text != card
         path = tmp_path / "bad.safetensors"
