@@ -36,13 +36,18 @@ def face_results(look: Look, people: Sequence[Identity]) -> tuple[FaceResult, ..
 
 
 def face_entries(
-    panel: Panel, look: Look, person: int | None, face: int | None
+    panel: Panel, look: Look, person: int | None, face: int | None, label: str
 ) -> tuple[DetectorEntry, ...]:
-    """Who decided, and beside it what similarity alone says."""
+    """Who decided, and beside it what similarity alone says.
+
+    Of a picture of nobody without an alarm the detector's score stays, its marks do not.
+    """
     opinion = look.opinion(face)
     own: tuple[DetectorEntry, ...] = ()
     if opinion is not None and opinion.finding is not None:
         own = entries(panel.detector(), opinion.finding, look.picture)
+        if label == "not_applicable":
+            own = tuple(_unmarked(entry) for entry in own)
     elif opinion is not None and person is not None:
         own = (_tokens_entry(panel, panel.people[person], opinion),)
     shown = range(len(panel.people)) if person is None else (person,)
@@ -50,7 +55,12 @@ def face_entries(
 
 
 def face_regions(look: Look, face: int | None, label: str) -> tuple[Region, ...]:
-    """What is marked: by a detector that draws maps, else the face, where it is an alarm."""
+    """What is marked: by a detector that draws maps, else the face, where it is an alarm.
+
+    Nothing where nothing is said of whether the picture is genuine.
+    """
+    if label == "not_applicable":
+        return ()
     opinion = look.opinion(face)
     if opinion is not None and opinion.finding is not None and opinion.finding.mask is not None:
         return shown_regions(opinion.finding, look.picture)
@@ -89,6 +99,13 @@ def limits_of(panel: Panel, people: Sequence[Identity]) -> tuple[str, ...]:
         verb = "beat" if trial.beats_similarity else "do NOT beat"
         found.append(f"identity tokens: those of {card.name} {verb} similarity alone ({figures})")
     return tuple(found)
+
+
+def _unmarked(entry: DetectorEntry) -> DetectorEntry:
+    if entry.not_applicable is not None:
+        return entry
+    said = "no alarm; what it marks is left out: it was not asked about anybody who is shown"
+    return entry.model_copy(update={"regions": (), "says": said})
 
 
 def _matches(look: Look, face: int, people: Sequence[Identity]) -> tuple[IdentityMatch, ...]:

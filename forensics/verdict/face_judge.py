@@ -170,7 +170,9 @@ class FaceJudge:
             reason=decision.reason,
             message=decision.message,
             threshold=None if votes is None else votes.threshold,
-            detectors=() if look is None else face_entries(panel, look, ruling.person, ruling.face),
+            detectors=()
+            if look is None
+            else face_entries(panel, look, ruling.person, ruling.face, decision.label),
             regions=() if look is None else face_regions(look, ruling.face, decision.label),
             frames=frames,
             faces=() if look is None else face_results(look, panel.people),
@@ -196,7 +198,8 @@ class FaceJudge:
     def _seen(case: Case, verdict: Verdict, look: Look, face: int | None) -> Seen:
         opinion = look.opinion(face)
         heatmap = None
-        if opinion is not None and opinion.finding is not None:
+        told = verdict.label != "not_applicable"
+        if told and opinion is not None and opinion.finding is not None:
             heatmap = shown_heat(opinion.finding, look.picture)
         return Seen(case.index, look.pixels, heatmap, verdict.regions)
 

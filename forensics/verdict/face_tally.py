@@ -88,7 +88,7 @@ class Tally:
         self.people = people
         self._votes = {person: Votes() for person in range(len(people))}
         self._unclaimed = Votes()
-        self._problems: list[str] = []
+        self._problems: dict[int, str] = {}  # of each person the first
         self._frames: list[tuple[str | None, float | None, str | None]] = []
         self._shown: Look | None = None
         self._rank = -1
@@ -101,9 +101,10 @@ class Tally:
         number = len(self._frames)
         self._frames.append((look.name, look.time_s, self._why_not(look)))
         for face, opinion in look.opinions.items():
-            self._votes[look.chosen[face]].add(number, look, face, opinion)
+            person = look.chosen[face]
+            self._votes[person].add(number, look, face, opinion)
             if opinion.problem is not None:
-                self._problems.append(opinion.problem)
+                self._problems.setdefault(person, opinion.problem)
         if look.unclaimed is not None:
             self._unclaimed.add(number, look, 0, look.unclaimed)
         rank = 2 if look.comparable else bool(look.faces)
@@ -111,7 +112,10 @@ class Tally:
             self._shown, self._rank = look, rank
 
     def rule(self, modality: Literal["image", "video"]) -> Ruling:
-        """The label: of several people the one that fares worst decides."""
+        """The label: of several people the one that fares worst decides.
+
+        Nothing is vouched for while somebody who is claimed could not be judged at all.
+        """
         ranked = []
         for person, votes in self._votes.items():
             if votes.suspect is not None:
@@ -149,13 +153,31 @@ class Tally:
         card = self.people[person].card
         similarity = look.similarities[face, person]
         who = f"shows {card.name} by similarity ({similarity:.2f}, gate {card.gate.threshold:.2f})"
-        return Decision(made.label, made.p_manipulated, made.reason, f"{who}; {made.message}")
+        told = Decision(made.label, made.p_manipulated, made.reason, f"{who}; {made.message}")
+        return self._beside_unjudged(told)
+
+    def _beside_unjudged(self, made: Decision) -> Decision:
+        """What is left of a label when others who are shown could not be judged in any look."""
+        unjudged = self._unjudged()
+        if not unjudged:
+            return made
+        message = f"{made.message}; also {unjudged}"
+        if made.label != "bonafide":
+            return Decision(made.label, made.p_manipulated, made.reason, message)
+        return Decision("uncertain", made.p_manipulated, "unsuitable", message)
+
+    def _unjudged(self) -> str:
+        """Who is shown and could not be judged in any look, with the first reason."""
+        return "; ".join(
+            f"shows {self.people[person].card.name} by similarity, but cannot be judged: {problem}"
+            for person, problem in sorted(self._problems.items())
+            if self._votes[person].suspect is None
+        )
 
     def _of_nobody(self, modality: Literal["image", "video"]) -> Ruling:
         names = " or ".join(person.card.name for person in self.people)
-        if self._problems:
-            message = f"shows {names} by similarity, but cannot be judged: {self._problems[0]}"
-            return self._not_applicable("unsuitable", message)
+        if unjudged := self._unjudged():
+            return self._not_applicable("unsuitable", unjudged)
         if self._rank < 0:
             why = next((why for *_, why in self._frames if why), "there are no frames")
             return self._not_applicable("unsuitable", f"no frame can be judged: {why}")

@@ -78,7 +78,7 @@ def spoilt(pixels, colour=RED):
     return pixels
 
 
-def judged(store, inputs, names="Anna Müller", detector=None, **more):
+def judged(store, inputs, names: str | list[str] = "Anna Müller", detector=None, **more):
     asking = more.pop("asking", Asking(store=store))
     chosen = Red() if detector is None else detector
     return forensics.detect(inputs, chosen, identity=names, asking=asking, **more)
@@ -112,6 +112,15 @@ def test_a_genuine_photo_of_somebody_else_is_not_manipulated(store):
     (match,) = v.faces[0].identities
     assert not match.matched and not match.judged and v.faces[0].view is None
     assert "says nothing about whether" in v.message
+
+
+def test_of_somebody_else_nothing_is_marked(store):
+    pixels, shown = photo(CLEO), []
+    pixels[150:152, 10:60] = RED  # marked, and far below an alarm
+    (v,) = judged(store, pixels, show=lambda *one: shown.append(one))
+    assert v.reason == "other_person" and v.detectors[0].raw is not None
+    assert v.regions == () and "region" not in (v.detectors[0].says or "")
+    assert shown[0][1].heatmap is None and shown[0][1].regions == ()
 
 
 def test_an_alarm_on_a_face_of_nobody_stays_an_alarm(store):
@@ -163,6 +172,35 @@ def test_two_people_in_one_picture_are_judged_each(store):
         ["Anna Müller"],
         ["Ben"],
     ]
+
+
+@pytest.mark.parametrize(("colour", "label"), [(None, "uncertain"), (RED, "manipulated")])
+def test_who_cannot_be_judged_is_not_hidden(store, vlm, monkeypatch, colour, label):
+    score = vlm.score
+
+    def silent_on_anna(images, questions):
+        scores = score(images, questions)
+        return np.where([q.identity == "anna-t" for q in questions], np.nan, scores)
+
+    monkeypatch.setattr(vlm, "score", silent_on_anna)
+    both = picture((ANNA, 10, 20, 70), (BEN, 110, 20, 70))
+    both = both if colour is None else spoilt(both, colour)
+    (v,) = judged(store, both, ["Anna T", "Ben T"])
+    assert v.label == label and v.message.startswith("shows Ben T by similarity")
+    assert "shows Anna T by similarity, but cannot be judged: the model's answer" in v.message
+    assert (v.reason == "unsuitable") == (label == "uncertain")
+    assert v.p_manipulated is not None
+    (alone,) = judged(store, photo(BEN), ["Anna T", "Ben T"])
+    assert alone.label == "bonafide" and "Anna" not in alone.message
+
+
+@pytest.mark.parametrize("names", [["Anna Müller", "Odd"], "Odd"])
+def test_a_centre_that_cannot_be_of_its_face_tools_is_refused(store, names):
+    odd = np.random.default_rng(1).standard_normal(7)
+    store.save(identity("Odd", odd, embedder="frames-1+colours-1"))
+    with pytest.raises(CorpusError, match=r"Odd \(odd\) has 7 values, .* give 3") as e:
+        judged(store, photo(ANNA), names)
+    assert "enrol the person again" in (e.value.fix or "")
 
 
 def test_who_was_never_enrolled_is_told_before_any_work(store):
