@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from forensics.errors import MediaError
+from forensics.errors import MediaError, UsageError
 from forensics.faces.tools import FaceTools, open_faces
-from forensics.identity.gate import General, centre_of, left_out, strangers
+from forensics.identity.gate import General, centre_of, fit_gate, left_out, strangers
 from forensics.identity.known import general_of
 from forensics.identity.looking import look
 from forensics.media.image import read_image
@@ -59,21 +59,37 @@ def figures(people: dict[str, np.ndarray]) -> str:
     )
 
 
+def refused(photos: np.ndarray, general: General) -> bool:
+    """Whether an enrolment would end, as `forensics identity enrol` ends it."""
+    if strangers(photos, general):
+        return True
+    try:
+        fit_gate(left_out(photos), np.zeros(0), general)
+    except UsageError:
+        return True
+    return False
+
+
 def found_out(people: dict[str, np.ndarray], general: General, turns: int = 1000) -> str:
-    """Shares of sets of six photos that an enrolment refuses: of one person, with one stranger."""
+    """Shares of sets of six photos that an enrolment refuses: of one person, with one stranger, of
+    two people in halves, of six people."""
     rng = np.random.default_rng(0)
     names = sorted(name for name, vectors in people.items() if len(vectors) >= 6)
-    clean = mixed = named = 0
+    clean = mixed = named = halves = sixes = 0
     for _ in range(turns):
         one, other = rng.choice(len(names), 2, replace=False)
         own = rng.permutation(people[names[one]])[:6]
-        clean += bool(strangers(own, general))
-        own[5] = rng.permutation(people[names[other]])[0]
-        found = strangers(own, general)
-        mixed, named = mixed + bool(found), named + (5 in found)
+        clean += refused(own, general)
+        second = rng.permutation(people[names[other]])
+        halves += refused(np.concatenate([own[:3], second[:3]]), general)
+        crowd = rng.choice(len(names), 6, replace=False)
+        sixes += refused(np.stack([rng.permutation(people[names[i]])[0] for i in crowd]), general)
+        own[5] = second[0]
+        mixed, named = mixed + refused(own, general), named + (5 in strangers(own, general))
     return (
         f"refused: {100 * clean / turns:.0f} % of sets of one person, {100 * mixed / turns:.0f} % "
-        f"of sets with one stranger, who is named in {100 * named / turns:.0f} %"
+        f"of sets with one stranger, who is named in {100 * named / turns:.0f} %, "
+        f"{100 * halves / turns:.0f} % of halves of two people, {100 * sixes / turns:.0f} % of six"
     )
 
 

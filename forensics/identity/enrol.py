@@ -184,14 +184,7 @@ def _gate(own: Sequence[Photo], other: Sequence[Photo], embedder: str) -> Gate:
             f"{len(wrong)} of {len(own)} photos seem to show somebody else than the others:{files}",
             "enrol one person at a time: take these photos out, or use clearer ones",
         )
-    gate = fit_gate(similarities, against, general)
-    if 2 * gate.own_below >= gate.n_own:
-        raise UsageError(
-            f"{gate.own_below} of {gate.n_own} photos, left out in turn, are not like the others",
-            "enrol one person at a time, from clear frontal photos; or name a stronger embedder "
-            "with --faces",
-        )
-    return gate
+    return fit_gate(similarities, against, general)
 
 
 def _alike(store: IdentityStore, identity: Identity) -> list[str]:
