@@ -177,15 +177,21 @@ def rm(
 ) -> None:
     """Delete people: overwrites and removes all that the store holds about them."""
     home = _store(store)
-    for name in names:
-        home.find(name)  # nobody is deleted when one name is wrong
-    for name in names:
-        gone = home.remove(name)
-        if json:
-            print_json({"removed": gone.slug, "files": gone.files, "beyond": gone.beyond})
-            continue
-        print(f"{gone.slug}: {gone.files} files overwritten and removed")
-        print("what this cannot reach:", *gone.beyond, sep="\n  ", file=sys.stderr)
+    # Nobody is deleted when one name is wrong; a person who is named twice is deleted once.
+    slugs = list(dict.fromkeys(home.find(name) for name in names))
+    removed = []
+    for slug in slugs:
+        removed.append(home.remove(slug))
+        print(
+            f"{slug}: {removed[-1].files} files overwritten and removed",
+            file=sys.stderr if json else sys.stdout,
+        )
+    beyond = removed[0].beyond
+    if json:
+        gone = [{"slug": one.slug, "files": one.files} for one in removed]
+        print_json({"removed": gone, "beyond": beyond})
+        return
+    print("what this cannot reach:", *beyond, sep="\n  ", file=sys.stderr)
 
 
 @app.command("export")

@@ -9,11 +9,12 @@ import difflib
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from forensics.errors import UsageError
 
 MAX_NAME = 80
+_NEAR = 0.6  # ratio of matching characters from which one name may be meant by another
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
@@ -48,10 +49,14 @@ def slug_of(name: str) -> str:
     return "id-" + hashlib.sha256(name.casefold().encode()).hexdigest()[:12]
 
 
-def unknown(name: str, known: Iterable[str], folder: object) -> UsageError:
-    """The error that nobody of that name is enrolled, with near names."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+def unknown(name: str, enrolled: Mapping[str, str], folder: object) -> UsageError:
+    """The error that nobody of that name is enrolled, with near ones.
+
+    Args:
+        enrolled: slug → name of everybody.
+    """
+    known = sorted(enrolled)
+    near = _near(name, enrolled)
     if near:
         fix = f"did you mean {' or '.join(near)}"
     elif known:
@@ -60,3 +65,14 @@ def unknown(name: str, known: Iterable[str], folder: object) -> UsageError:
     else:
         fix = f"enrol with: forensics identity enrol NAME --images photos/ ({folder} is empty)"
     return UsageError(f"nobody is enrolled as {name!a}", fix)
+
+
+def _near(name: str, enrolled: Mapping[str, str]) -> list[str]:
+    """Slugs of who is called alike, the most alike first; case does not count."""
+
+    def alike(known: str) -> float:
+        pairs = (slug_of(name), known), (name.casefold(), enrolled[known].casefold())
+        return max(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+    likely = sorted((-alike(known), known) for known in enrolled)
+    return [known for ratio, known in likely[:3] if -ratio >= _NEAR]

@@ -93,7 +93,7 @@ class IdentityStore:
         slugs = self.slugs()
         slug = name if name in slugs else slug_of(checked_name(name))
         if slug not in slugs:
-            raise unknown(name, slugs, self.folder)
+            raise unknown(name, self._names(), self.folder)
         return slug
 
     def get(self, name: str) -> Identity:
@@ -146,7 +146,7 @@ class IdentityStore:
             MachineError: something cannot be removed.
         """
         if not self.folder.is_dir():
-            raise unknown(name, (), self.folder)
+            raise unknown(name, {}, self.folder)
         with self._changing():
             slug = self.find(name)
             try:
@@ -203,6 +203,13 @@ class IdentityStore:
         if card.slug != slug:
             raise CorpusError(f"{path}: is the card of {card.slug}", "enrol the person again")
         return card
+
+    def _names(self) -> dict[str, str]:
+        """Slug → name of everybody; of a damaged card the slug stands for the name."""
+        return {
+            slug: card.name if isinstance(card, IdentityCard) else slug
+            for slug, card in self.cards()
+        }
 
     def _card_or_why(self, slug: str) -> IdentityCard | ForensicsError:
         try:

@@ -99,6 +99,17 @@ def test_export_and_import_between_stores(world):
         run("identity", "import", world / "nothing.safetensors")
 
 
+def test_rm_of_several_is_one_json_object(world):
+    enrol(world)
+    run(
+        "identity", "enrol", "Ben", "--images", world / "anna", "--others", world / "others",
+    )  # fmt: skip
+    gone = json.loads(run("identity", "rm", "Anna Müller", "ben", "anna-muller", "--json").stdout)
+    assert gone["removed"] == [{"slug": "anna-muller", "files": 2}, {"slug": "ben", "files": 2}]
+    assert "backups" in " ".join(gone["beyond"])
+    assert run("identity", "ls", "--json").stdout.strip() == "[]"
+
+
 def test_nobody_is_deleted_when_one_name_is_wrong(world):
     enrol(world)
     with pytest.raises(UsageError):

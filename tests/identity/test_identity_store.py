@@ -71,6 +71,18 @@ def test_who_was_never_enrolled_gets_near_names(store):
     assert caught.value.fix == "did you mean anna-muller"
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("An Tset", "an-test"), ("AN TSET", "an-test"), ("王小朋", slug_of("王小明"))],
+)
+def test_near_names_are_found_by_slug_and_by_name(store, asked, meant):
+    for name in ("An Test", "王小明", "Zoë Quist"):
+        store.save(identity(name))
+    with pytest.raises(UsageError) as caught:
+        store.get(asked)
+    assert caught.value.fix == f"did you mean {meant}"
+
+
 def test_rm_leaves_nothing_even_of_what_is_damaged_or_half_written(store):
     place = store.save(identity())
     (place / CARD).write_bytes(b"{ not json")
