@@ -65,7 +65,8 @@ def detect(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER", help="Where the model of people's tokens lies, if it has moved."
+            metavar="FOLDER",
+            help="Where the model of people's tokens lies, if it moved or they were imported.",
         ),
     ] = None,
     faces: Annotated[

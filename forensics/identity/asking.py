@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from forensics.errors import CorpusError, UsageError
+from forensics.errors import CorpusError, MissingRequirement, UsageError
 from forensics.identity.questions import rows_of
 from forensics.identity.store import IdentityStore
 from forensics.identity.tensors import Identity
@@ -27,8 +27,9 @@ class Asking:
     Attributes:
         store: where they lie; None takes the default.
         faces: what finds and embeds faces, the same as at enrolment.
-        model: where the vision-language model of their tokens lies; None looks where it lay when
-            they were enrolled.
+        model: where the vision-language model of their tokens lies; None takes the folder that
+            the enrolment on this machine noted, or the hub id in the local cache. A path that an
+            imported identity names is never opened.
         quantisation: of its base, on CUDA.
     """
 
@@ -88,6 +89,9 @@ class Asking:
 
         Raises:
             UsageError: people's tokens belong to different models.
+
+        What it gives raises MissingRequirement where nobody knows the model's place, and
+        CorpusError where it is another one.
         """
         with_tokens = [person for person in people if person.card.tokens is not None]
         cards = [person.card.tokens for person in with_tokens if person.card.tokens]
@@ -101,7 +105,7 @@ class Asking:
         def load() -> FaceVlm:
             from forensics.networks.vlm.loading import open_vlm
 
-            named = self.model or cards[0].model
+            named = self.model or _place_of_model(with_tokens)
             vlm = open_vlm(named, device, self.quantisation)
             if vlm.fingerprint() != cards[0].model_fingerprint:
                 raise CorpusError(
@@ -112,3 +116,27 @@ class Asking:
             return vlm
 
         return load
+
+
+def _place_of_model(people: Sequence[Identity]) -> str | Path:
+    """Where the model of these people's tokens, which is one, lies on this machine.
+
+    Raises:
+        MissingRequirement: it was in a folder, and nobody here was enrolled with it; or a hub id
+            that is not in the local cache.
+    """
+    from forensics.requirements import find_model
+
+    noted = next((one.model_folder for one in people if one.model_folder is not None), None)
+    if noted is not None:
+        return noted
+    tokens = people[0].card.tokens
+    assert tokens is not None
+    # The name may come from an imported file: as a hub id it is looked up, as a path never.
+    if not Path(tokens.model).expanduser().exists() and find_model(tokens.model) is not None:
+        return tokens.model
+    raise MissingRequirement(
+        f"the tokens of {people[0].card.name} are of the model {tokens.model!a} "
+        f"({tokens.model_fingerprint}), and where it lies on this machine is not recorded",
+        "name its folder with --model (in Python: Asking(model=...))",
+    )

@@ -137,8 +137,8 @@ class TokenCard(_Frozen):
 
     Attributes:
         names: of the tokens, in the order of the rows.
-        model: the base model's id or folder's name; model_fingerprint: hash of what was loaded,
-            adapter included.
+        model: hub id, or the last part of a folder's path; model_fingerprint: hash of what was
+            loaded, adapter included.
         prompt_version: of the questions that were asked.
         told_similarity: whether the questions name the face's similarity to the person.
         calibration, threshold: of the logit difference; None where too few photos were held out.

@@ -134,7 +134,9 @@ def enrol(
 
 
 def _identity(name: str, centre: np.ndarray, learnt: Learnt | None, **known: object) -> Identity:
-    rows = (None, None) if learnt is None else (learnt.input_rows, learnt.output_rows)
+    rows = (None, None, None)
+    if learnt is not None:
+        rows = (learnt.input_rows, learnt.output_rows, learnt.model_folder)
     card = IdentityCard.model_validate(
         {
             "name": name,

@@ -2,6 +2,7 @@
 
     <store>/<slug>/identity.json          what is known (`IdentityCard`)
     <store>/<slug>/identity.safetensors   face_centre, and rows of tokens where a VLM was used
+    <store>/<slug>/model-folder           where that VLM lies, if in a folder; not exported
 
 Folders have mode 0700, files 0600. An identity appears and is replaced whole or not at all.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -27,7 +28,9 @@ from forensics.media.raw import RawFile
 
 ENVIRONMENT = "FORENSICS_IDENTITIES"
 CARD, VECTORS = "identity.json", "identity.safetensors"
+MODEL = "model-folder"
 _MAX_CARD = 1 << 20
+_MAX_PATH = 1 << 14
 _MODE = 0o700
 _NEW, _OLD = ".new-", ".old-"
 
@@ -107,7 +110,8 @@ class IdentityStore:
         place = self.folder / slug
         card = self._card(slug)
         vectors = tensors.decode(_read(place / VECTORS, tensors.MAX_BYTES), str(place / VECTORS))
-        return tensors.assemble(card, vectors, str(place))
+        person = tensors.assemble(card, vectors, str(place))
+        return replace(person, model_folder=_model_folder(place / MODEL))
 
     def save(self, identity: Identity, replace: bool = False) -> Path:
         """Store a person; the folder appears whole or not at all.
@@ -185,6 +189,8 @@ class IdentityStore:
         new.mkdir(mode=_MODE)
         write_private(new / VECTORS, tensors.encode(identity.vectors()))
         write_private(new / CARD, identity.card.model_dump_json(indent=2).encode() + b"\n")
+        if identity.model_folder is not None:
+            write_private(new / MODEL, os.fsencode(identity.model_folder))
         if target.exists():
             target.rename(old)
         new.rename(target)
@@ -229,6 +235,12 @@ def _read(path: Path, limit: int) -> bytes:
         raise
     except ForensicsError as error:
         raise CorpusError(error.what, "enrol the person again") from error
+
+
+def _model_folder(path: Path) -> Path | None:
+    if not path.exists() and not path.is_symlink():
+        return None
+    return Path(os.fsdecode(_read(path, _MAX_PATH)))
 
 
 def _refused(path: Path, error: OSError) -> MachineError:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -29,12 +30,15 @@ class Identity:
         centre: float32 (D,), a unit vector: the mean direction of the person's embedded photos.
         input_rows, output_rows: float32 (T, d), of the tokens in the embedding and in the LM head;
             None without tokens.
+        model_folder: where on this machine the model of the tokens lies; None where it was a hub
+            id, and after an import. Never exported, and never taken from a file that was.
     """
 
     card: IdentityCard
     centre: np.ndarray
     input_rows: np.ndarray | None = None
     output_rows: np.ndarray | None = None
+    model_folder: Path | None = None
 
     def vectors(self) -> dict[str, np.ndarray]:
         named = {CENTRE: self.centre, INPUT: self.input_rows, OUTPUT: self.output_rows}

@@ -79,11 +79,12 @@ def token_settings(changes: Sequence[str], config: str | None = None) -> EnrolSe
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a model learned of a person."""
+    """What a model learned of a person; `model_folder` as in `Identity`."""
 
     card: TokenCard
     input_rows: np.ndarray
     output_rows: np.ndarray
+    model_folder: Path | None
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,15 @@ class TokenLearner:
     """Learns tokens with one model.
 
     Args:
-        named: how the user names the model.
+        named: how the user names the model: a hub id, or a folder, of which the card keeps only
+            the last part.
     """
 
     def __init__(self, vlm: FaceVlm, named: str, settings: EnrolSettings, tools: FaceTools):
-        self.vlm, self.named, self.settings, self.tools = vlm, named, settings, tools
+        self.vlm, self.settings, self.tools = vlm, settings, tools
+        folder = Path(named).expanduser()
+        self._folder = folder.resolve() if folder.is_dir() else None
+        self._model = named if self._folder is None else self._folder.name
 
     def learn(
         self,
@@ -135,7 +140,7 @@ class TokenLearner:
         trial, calibration, threshold = self._measure(slug, rows, train, held, made)
         card = TokenCard(
             names=rows.tokens,
-            model=self.named,
+            model=self._model,
             model_fingerprint=self.vlm.fingerprint(),
             prompt_version=str(self.vlm.card.prompts),
             told_similarity=self.settings.similarity,
@@ -148,7 +153,7 @@ class TokenLearner:
                 f"{len(train.others)} photos of other people"
             ),
         )
-        return Learnt(card, rows.input_rows, rows.output_rows)
+        return Learnt(card, rows.input_rows, rows.output_rows, self._folder)
 
     def _train(self, slug: str, train: _Part, show_progress: bool) -> IdentityRows:
         from contextlib import nullcontext

@@ -5,6 +5,8 @@ What it answers is nonsense: the tests are about what is learnt, stored, asked a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from helpers.painted_faces import ANNA, BEN, CLEO, photo, picture, strangers
 from helpers.tiny_vision_models import llava
 
 import forensics
-from forensics.errors import CorpusError, UsageError
+from forensics.errors import CorpusError, MissingRequirement, UsageError
 from forensics.generators.face.base import FORGERS
 from forensics.identity.asking import Asking
 from forensics.identity.fakes import made_fakes
@@ -59,7 +61,9 @@ def test_ten_tokens_are_kept_with_all_that_they_depend_on(enrolled, store, model
     assert card is not None and person.input_rows is not None
     assert person.input_rows.shape == (10, 16) and len(card.names) == 10
     vlm = open_vlm(model)
-    assert card.model_fingerprint == vlm.fingerprint() and card.model == str(model)
+    assert card.model_fingerprint == vlm.fingerprint() and card.model == model.name
+    assert str(model.parent) not in person.card.model_dump_json()
+    assert person.model_folder == model.resolve()
     assert card.trial is not None
     assert (card.trial.n_real, card.trial.n_fake, card.trial.n_other) == (5, 5, 6)
     assert "15 photos of the person, 15 known forgeries" in card.trained_on
@@ -90,8 +94,27 @@ def test_verdicts_by_tokens_do_not_depend_on_the_batch(enrolled, store, model, t
     assert first.detectors[1].name == "face-similarity"
     assert any("similarity alone" in line and "AUC" in line for line in first.not_run)
     path = write_identity(store.get("Anna Müller"), tmp_path / "anna.safetensors")
-    (moved,) = forensics.detect(inputs[0], "zero", identity=read_identity(path), asking=asking)
+    moved_here = Asking(store=store, model=model)
+    (moved,) = forensics.detect(inputs[0], "zero", identity=read_identity(path), asking=moved_here)
     assert moved.detectors[0].raw == pytest.approx(raws[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("named", ["llava", "{folder}", "./llava", "org/llava"])
+def test_no_folder_that_an_imported_file_names_is_opened(
+    enrolled, store, model, tmp_path, monkeypatch, named
+):
+    card = enrolled.identity.card
+    tokens = card.tokens.model_copy(update={"model": named.format(folder=model)})
+    path = write_identity(
+        replace(enrolled.identity, card=card.model_copy(update={"tokens": tokens})),
+        tmp_path / "anna.safetensors",
+    )
+    monkeypatch.chdir(model.parent)  # where `llava` lies
+    with pytest.raises(MissingRequirement, match="is not recorded") as caught:
+        forensics.detect(
+            photo(ANNA), "zero", identity=read_identity(path), asking=Asking(store=store)
+        )
+    assert "--model" in (caught.value.fix or "")
 
 
 def test_the_same_photos_teach_the_same_tokens(enrolled, store, painted, model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -16,7 +17,7 @@ from safetensors.numpy import save
 from forensics.errors import CorpusError, ForensicsError, UsageError
 from forensics.identity.card import ConsentRecord, IdentityCard, parse_consent
 from forensics.identity.names import SLUG, checked_name, slug_of
-from forensics.identity.store import CARD, VECTORS, IdentityStore, default_folder
+from forensics.identity.store import CARD, MODEL, VECTORS, IdentityStore, default_folder
 from forensics.identity.tensors import MAX_BYTES, decode, encode
 from forensics.identity.transfer import read_identity, write_identity
 from forensics.locks import alone
@@ -237,6 +238,17 @@ def test_export_and_import_carry_everything_in_one_private_file(store, tmp_path)
     with pytest.raises(UsageError, match="already"):
         write_identity(anna, path)
     write_identity(anna, path, replace=True)
+
+
+def test_where_the_model_lies_stays_on_this_machine(store, tmp_path):
+    place = store.save(replace(identity(rows=ROWS), model_folder=tmp_path / "anna" / "llava"))
+    assert stat.S_IMODE((place / MODEL).stat().st_mode) == 0o600
+    here = store.get("anna-muller")
+    assert here.model_folder == tmp_path / "anna" / "llava"
+    path = write_identity(here, tmp_path / "anna.safetensors")
+    assert str(tmp_path).encode() not in path.read_bytes()
+    store.save(read_identity(path), replace=True)
+    assert store.get("anna-muller").model_folder is None and not (place / MODEL).exists()
 
 
 def test_a_poisoned_export_is_refused(tmp_path):

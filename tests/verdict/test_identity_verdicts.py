@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def person(name, colour, *, tokens=False, trial=None, **more):
         trained_on="a test",
     )
     rows = np.zeros((4, 4), np.float32) if tokens else None
-    return identity(
+    made = identity(
         name,
         unit(vector),
         rows=rows,
@@ -52,6 +54,7 @@ def person(name, colour, *, tokens=False, trial=None, **more):
         embedder="frames-1+colours-1",
         **more,
     )
+    return replace(made, model_folder=Path("scripted")) if tokens else made
 
 
 @pytest.fixture
@@ -251,8 +254,10 @@ def test_tokens_judge_and_similarity_stands_beside(store, vlm):
     )
     assert [v.label for v in (good, edited, odd)] == ["bonafide", "manipulated", "manipulated"]
     (match,) = odd.faces[0].identities
+    assert match.behaviour is not None
     assert match.appearance == 3.0 and match.behaviour < 0  # implausible scene, right looks
     (match,) = edited.faces[0].identities
+    assert match.appearance is not None
     assert match.appearance < 0 and match.behaviour == 3.0 and match.raw == match.appearance
     assert [d.name for d in good.detectors] == ["identity-tokens", "face-similarity"]
     assert good.llr == pytest.approx(6.0) and good.threshold == THRESHOLD
