@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from forensics.networks.vlm.face_vlm import FaceVlm
 
 MAX_PEOPLE = 256
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def _place_of_model(people: Sequence[Identity]) -> str | Path:
     tokens = people[0].card.tokens
     assert tokens is not None
     # The name may come from an imported file: as a hub id it is looked up, as a path never.
-    if not Path(tokens.model).expanduser().exists() and find_model(tokens.model) is not None:
+    hub_id = _HUB_ID.fullmatch(tokens.model) and not Path(tokens.model).exists()
+    if hub_id and find_model(tokens.model) is not None:
         return tokens.model
     raise MissingRequirement(
         f"the tokens of {people[0].card.name} are of the model {tokens.model!a} "

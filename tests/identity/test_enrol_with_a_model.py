@@ -99,7 +99,9 @@ def test_verdicts_by_tokens_do_not_depend_on_the_batch(enrolled, store, model, t
     assert moved.detectors[0].raw == pytest.approx(raws[0], abs=1e-5)
 
 
-@pytest.mark.parametrize("named", ["llava", "{folder}", "./llava", "org/llava"])
+@pytest.mark.parametrize(
+    "named", ["llava", "{folder}", "./llava", "org/llava", "~nobody/llava", "a\0"]
+)
 def test_no_folder_that_an_imported_file_names_is_opened(
     enrolled, store, model, tmp_path, monkeypatch, named
 ):
