@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 
 from forensics.demo.identity.people import anybody
 from forensics.demo.identity.portraits import EDITS, Edit, edited
-from forensics.demo.identity.tiny_llava import LAYERS
 from forensics.evaluation.metrics import auc
 from forensics.networks.vlm import FaceVlm, Question
 from forensics.networks.vlm.adapter import AdapterConfig, DetectionAdapter
@@ -24,9 +22,9 @@ _DIRECT = Forms(direct=1, explained=0, reasoned=0)
 _PHOTOS = 3000
 
 
-def trained_adapter(vlm: FaceVlm, layer: int, steps: int, seed: int) -> DetectionAdapter:
-    """Listens to a layer of the tower; taught photos of anybody, and the same with an edit."""
-    adapter = vlm.add_adapter(AdapterConfig(layer=layer, tokens=12, hidden=64), seed)
+def trained_adapter(vlm: FaceVlm, steps: int, seed: int) -> DetectionAdapter:
+    """Listens to the tower's first layer; taught photos of anybody, and the same with an edit."""
+    adapter = vlm.add_adapter(AdapterConfig(layer=1, tokens=12, hidden=64), seed)
     fit = StageFitConfig(steps=steps, batch=32, learning_rate=3e-3, warmup=20, forms=_DIRECT)
     learner = StageLearner(vlm, adapter, fit, seed, Processes(torch.device("cpu")))
     rng = np.random.default_rng([seed, 4])
@@ -60,8 +58,8 @@ class Detection:
     auc: dict[str, float]
 
 
-def detection(vlm: FaceVlm, adapters: Mapping[int, DetectionAdapter], seed: int) -> list[Detection]:
-    """On new photos, without an adapter and with each; none is left in place."""
+def detection(vlm: FaceVlm, adapter: DetectionAdapter | None, seed: int) -> list[Detection]:
+    """On new photos, without the adapter and with it; none is left in place."""
     rng = np.random.default_rng([seed, 5])
     photos = [anybody(rng) for _ in range(100 * len(EDITS))]
     kinds = np.arange(len(photos)) % len(EDITS)
@@ -70,9 +68,7 @@ def detection(vlm: FaceVlm, adapters: Mapping[int, DetectionAdapter], seed: int)
     ]
     pictures = [one.pixels for one in (*photos, *touched)]
     rows = []
-    for layer in (None, *adapters):
-        vlm.adapter = None if layer is None else adapters[layer]
-        name = "no adapter" if layer is None else f"adapter on layer {layer} of {LAYERS}"
+    for name, vlm.adapter in (("no adapter", None), ("adapter", adapter)):
         scores = vlm.score(pictures, [Question("real")] * len(pictures))
         real, fake = scores[: len(photos)], scores[len(photos) :]
         areas = {"all": auc(real, fake)}

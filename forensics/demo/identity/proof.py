@@ -20,7 +20,7 @@ from forensics.demo.identity.portraits import Person
 from forensics.demo.identity.school import School
 from forensics.demo.identity.seeing import learn_to_see
 from forensics.demo.identity.talking import learn_to_talk
-from forensics.demo.identity.tiny_llava import LAYERS, build
+from forensics.demo.identity.tiny_llava import build
 from forensics.networks.vlm import FaceVlm, IdentityRows, Question, open_vlm
 from forensics.networks.vlm.adapter import DetectionAdapter
 from forensics.progress import Progress
@@ -86,8 +86,6 @@ def variants(enrol: EnrolSettings) -> list[Variant]:
         Variant("without adapter", enrol, adapter=False),
         Variant("without hard negatives", enrol, retrieval=False),
         Variant("without reasoning", no_words),
-        Variant("only appearance", but(sides=("a",))),
-        Variant("only behaviour", but(sides=("b",))),
     ]
 
 
@@ -102,10 +100,10 @@ class Bench:
     people: dict[str, Person] = field(default_factory=dict)
     enrolments: dict[str, Enrolment] = field(default_factory=dict)
     probes: dict[str, dict[Sort, list[np.ndarray]]] = field(default_factory=dict)
-    adapters: dict[int, DetectionAdapter] = field(default_factory=dict)
+    adapter: DetectionAdapter | None = None
 
     def use(self, adapter: bool) -> None:
-        self.vlm.adapter = self.adapters[1] if adapter else None
+        self.vlm.adapter = self.adapter if adapter else None
 
 
 def bench(folder: Path, size: Size, seed: int) -> Bench:
@@ -125,8 +123,7 @@ def bench(folder: Path, size: Size, seed: int) -> Bench:
         made.people[name] = who
         made.enrolments[name] = enrolment(who, rng, size.photos, size.fakes, size.others)
         made.probes[name] = probes(who, rng, size.each)
-    for layer in (1, LAYERS):
-        made.adapters[layer] = trained_adapter(vlm, layer, size.adapter_steps, seed)
+    made.adapter = trained_adapter(vlm, size.adapter_steps, seed)
     made.use(True)
     return made
 
@@ -145,30 +142,45 @@ def enrolled(made: Bench, variant: Variant, name: str) -> IdentityRows:
     return enrol_tokens(made.vlm, name, given.photos, given.fakes, others, settings)
 
 
-def scores_of(made: Bench, variant: Variant, name: str) -> dict[Sort, np.ndarray]:
-    """Of each sort of probes the least of the answers' scores; what is loaded is asked about."""
+Scores = dict[Sort, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of each sort of probes, the least score of the answers.
+
+    Attributes:
+        about: to the two questions on the person, as `forensics detect --identity` asks them.
+        whole: with an adapter, to these and to whether the photo is real.
+    """
+
+    about: Scores
+    whole: Scores
+
+
+def answers_of(made: Bench, variant: Variant, name: str) -> Answers:
+    """What is loaded is asked about."""
     made.use(variant.adapter)
-    sides = made.vlm.identities.loaded[name].sides
-    asks = [Question("real")] if variant.adapter else []
-    if "b" not in sides or "a" in sides:
-        asks.append(Question("appearance", name))
-    if "b" in sides:
-        asks.append(Question("behaviour", name))
-    found: dict[Sort, np.ndarray] = {}
+    about, whole = {}, {}
     for sort, pictures in made.probes[name].items():
-        answers = [made.vlm.score(pictures, [one] * len(pictures)) for one in asks]
-        found[sort] = np.min(answers, axis=0)
-    return found
+
+        def least(*asks: Question, shown: list[np.ndarray] = pictures) -> np.ndarray:
+            return np.min([made.vlm.score(shown, [one] * len(shown)) for one in asks], axis=0)
+
+        about[sort] = least(Question("appearance", name), Question("behaviour", name))
+        real = least(Question("real")) if variant.adapter else about[sort]
+        whole[sort] = np.minimum(about[sort], real)
+    return Answers(about, whole)
 
 
-def decided(scores: dict[Sort, np.ndarray], cut: float = 0.0) -> Decided:
+def decided(scores: Scores, cut: float = 0.0) -> Decided:
     """Forged, or not the person, where the score is not above the cut."""
     positive = np.concatenate([scores[sort] <= cut for sort in SORTS])
     truth = np.concatenate([np.full(len(scores[sort]), sort != "real") for sort in SORTS])
     return Decided(positive, truth)
 
 
-def right_of(scores: dict[Sort, np.ndarray], cut: float = 0.0) -> dict[Sort, float]:
+def right_of(scores: Scores, cut: float = 0.0) -> dict[Sort, float]:
     """Share of each sort that is decided rightly."""
     return {
         sort: float(np.mean((scores[sort] > cut) if sort == "real" else (scores[sort] <= cut)))
@@ -182,7 +194,7 @@ def identity_accuracy(right: dict[Sort, float]) -> float:
     return (right["real"] + float(np.mean(others))) / 2
 
 
-def baseline(made: Bench, name: str) -> tuple[dict[Sort, np.ndarray], float]:
+def baseline(made: Bench, name: str) -> tuple[Answers, float]:
     """Similarity to the mean of the photos alone, and the cut that is best on what was enrolled:
     each photo against the mean of the others, against all forgeries and other people."""
     given = made.enrolments[name]
@@ -195,10 +207,11 @@ def baseline(made: Bench, name: str) -> tuple[dict[Sort, np.ndarray], float]:
     real, fake = _cosines(own, rest), _cosines(wrong, centre)
     cuts = np.sort(np.concatenate([real, fake]))
     balanced = [np.mean(real > cut) + np.mean(fake <= cut) for cut in cuts]
-    found: dict[Sort, np.ndarray] = {}
-    for sort, pictures in made.probes[name].items():
-        found[sort] = _cosines(made.vlm.embed(pictures), centre)
-    return found, float(cuts[int(np.argmax(balanced))])
+    found: Scores = {
+        sort: _cosines(made.vlm.embed(pictures), centre)
+        for sort, pictures in made.probes[name].items()
+    }
+    return Answers(found, found), float(cuts[int(np.argmax(balanced))])
 
 
 def _cosines(vectors: np.ndarray, to: np.ndarray) -> np.ndarray:
@@ -224,9 +237,9 @@ def kept(made: Bench, rows: Sequence[IdentityRows], variant: Variant) -> list[Ke
     found = []
     for one in rows:
         made.vlm.add_identities([one])
-        alone = scores_of(made, variant, one.name)
+        alone = answers_of(made, variant, one.name).about
         made.vlm.add_identities(rows)
-        together = scores_of(made, variant, one.name)
+        together = answers_of(made, variant, one.name).about
         moved = max(float(np.abs(alone[sort] - together[sort]).max()) for sort in SORTS)
         before, after = (identity_accuracy(right_of(x)) for x in (alone, together))
         found.append(Kept(before, after, moved))
@@ -253,12 +266,14 @@ class Proved:
     """What one seed gave.
 
     Attributes:
+        weights: how many the model has.
         seen: share of things in new pictures that the vision tower names rightly.
         unchanged: whether every weight of the base was bit-identical after all enrolments.
         words: of some explanations, (question's truth, text).
     """
 
     seed: int
+    weights: int
     seen: float
     detection: list[Detection]
     rows: list[Row]
@@ -279,7 +294,7 @@ def proved(folder: Path, size: Size, seed: int) -> Proved:
             for name in made.people:
                 learned = enrolled(made, variant, name)
                 made.vlm.add_identities([learned])
-                found.append(scores_of(made, variant, name))
+                found.append(answers_of(made, variant, name))
                 progress.advance()
                 if variant.name == METHOD:
                     method.append(learned)
@@ -289,8 +304,9 @@ def proved(folder: Path, size: Size, seed: int) -> Proved:
     whole = next(one for one in ways if one.name == METHOD)
     return Proved(
         seed,
+        made.vlm.network.num_parameters(),
         made.seen,
-        detection(made.vlm, made.adapters, seed),
+        detection(made.vlm, made.adapter, seed),
         rows,
         kept(made, method, whole),
         _digest(made.vlm) == before,
@@ -298,11 +314,11 @@ def proved(folder: Path, size: Size, seed: int) -> Proved:
     )
 
 
-def _row(name: str, scores: list[dict[Sort, np.ndarray]], cuts: list[float]) -> Row:
-    right = [right_of(one, cut) for one, cut in zip(scores, cuts, strict=True)]
+def _row(name: str, answers: list[Answers], cuts: list[float]) -> Row:
+    right = [right_of(one.about, cut) for one, cut in zip(answers, cuts, strict=True)]
     return Row(
         name,
-        [decided(one, cut) for one, cut in zip(scores, cuts, strict=True)],
+        [decided(one.whole, cut) for one, cut in zip(answers, cuts, strict=True)],
         [identity_accuracy(one) for one in right],
         {sort: float(np.mean([one[sort] for one in right])) for sort in SORTS},
     )
