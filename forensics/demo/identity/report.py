@@ -13,7 +13,7 @@ from forensics.demo.identity.proof import BASELINE, METHOD, UNTRAINED, Proved, R
 GOAL = 0.9
 
 _PAGE = """\
-# Identity tokens, proved at small scale
+# Identity tokens at small scale
 
 A LLaVA of {weights} weights (CLIP tower, projector, LLaMA, tokenizer of words; the classes
 that the real ones have) is taught on drawn portraits and then frozen. Then people whom it does not
@@ -48,10 +48,10 @@ were chosen on other seeds, so on other weights and other people.
 
 Identity accuracy is of the two questions on the person, with the adapter in place: the mean of the
 share of real photos that pass and the share of other people, look-alikes, swaps and implausible
-scenes that do not; 0.5 is chance. ± is the standard deviation over people. That others lose nothing
-holds by construction: rows belong to one person. Similarity is the cosine to the mean of the photos
-in the vision tower's own embedding, which sees the scene too, cut where it is best on the pictures
-of the enrolment; it is not a face embedder's.
+scenes that do not; 0.5 is chance. ± is the standard deviation over people, of the lead
+1.96 standard errors. That others lose nothing holds by construction: rows belong to one person.
+Similarity is the cosine to the mean of the photos in the vision tower's own embedding, which sees
+the scene too, cut where it is best on the pictures of the enrolment; it is not a face embedder's.
 
 ## Enrolment, and what each part is worth
 
@@ -118,8 +118,9 @@ def _goals(results: Sequence[Proved]) -> str:
     without, shallow = (np.mean([one.detection[i].right for one in results]) for i in (0, 1))
     reached = float(np.mean(ended))
     met = "met" if reached >= GOAL else f"missed by {GOAL - reached:.3f}"
-    ahead = sum(own > other for own, other in zip(ended, alone, strict=True))
-    better = "does" if reached > np.mean(alone) else "does **not**"
+    lead = np.subtract(ended, alone)
+    margin = 1.96 * np.std(lead, ddof=1) / np.sqrt(len(lead)) if len(lead) > 1 else np.inf
+    better = "beats it" if lead.mean() > margin else "does **not** beat it for certain"
     rows = [
         (
             f"identity accuracy, new pictures of a new person; goal {GOAL}",
@@ -144,7 +145,8 @@ def _goals(results: Sequence[Proved]) -> str:
             "identity accuracy of similarity alone",
             "",
             _spread(alone),
-            f"the VLM {better} beat it; it is ahead on {ahead} of {len(ended)} people",
+            f"the VLM {better}: {lead.mean():+.3f} ± {margin:.3f}, ahead on {(lead > 0).sum()} of "
+            f"{len(lead)} people",
         ),
     ]
     lines = ["| | before | after | |", "| --- | --- | --- | --- |"]
