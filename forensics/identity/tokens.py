@@ -128,7 +128,7 @@ class TokenLearner:
         """
         made = not fakes
         train, held = (
-            _Part(mine, known or made_fakes(slug, mine, crowd, self.tools), crowd)
+            _Part(mine, made_fakes(slug, mine, crowd, self.tools) if made else known, crowd)
             for mine, known, crowd in zip(_split(own), _split(fakes), _split(others), strict=True)
         )
         if not (train.fakes or train.others):

@@ -185,6 +185,21 @@ def test_forgeries_that_measure_are_made_of_photos_that_were_held_out(
     assert len(crowd) + len(apart) == len(strangers()) and not set(crowd) & set(apart)
 
 
+def test_few_known_forgeries_are_not_joined_by_made_ones(painted, store, model):
+    done = forensics.enrol(
+        "Anna",
+        [photo(ANNA, i) for i in range(8)],
+        others=strangers(),
+        fakes=[fake(i) for i in range(3)],
+        tokens=TokenPlan(model, settings=token_settings(FEW)),
+        store=store,
+    )
+    card = done.identity.card.tokens
+    assert card is not None and card.trial is not None
+    assert "3 known forgeries" in card.trained_on
+    assert (card.trial.n_real, card.trial.n_fake) == (2, 0) and card.calibration is None
+
+
 def test_settings_come_from_a_config_and_are_checked():
     settings = token_settings(["steps=7"], "identity-vlm")
     assert (settings.steps, settings.learning_rate) == (7, 1e-3)
