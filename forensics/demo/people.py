@@ -48,15 +48,18 @@ def run_people(out: Path, workers: int, seconds: dict[str, float]) -> PeopleDemo
         contact_sheet(corpus, sheet, rows=6, split="train")
     with timed(seconds, "enrol and detect people"):
         store = IdentityStore(out / "identities")
-        others = [path for path in sorted(photos.glob("*/*.png")) if path.parent.name != NAME]
+        items = _read(corpus)
+        # What enrols is what the corpus sets apart for it: nothing that is judged is made of it.
+        apart = [item for item in items if item.meta.params["use"] == "enrol"]
+        saved = {_save(out / "enrolled", one): one.meta.params["claimed"] for one in apart}
         done = enrol(
             NAME,
-            sorted((photos / NAME).glob("*.png"))[: _PHOTOS - 2],
-            others=others,
+            [path for path, shows in saved.items() if shows == NAME],
+            others=[path for path, shows in saved.items() if shows != NAME],
             store=store,
             replace=True,
         )
-        chosen = _choose(corpus)
+        chosen = _choose(items)
         paths = [_save(out / "faces", item) for item in chosen]
         verdicts = detect(list(map(str, paths)), identity=NAME, asking=Asking(store=store))
         write_report(verdicts, out / "people-verdicts.html", sources=paths)
@@ -65,11 +68,14 @@ def run_people(out: Path, workers: int, seconds: dict[str, float]) -> PeopleDemo
     return PeopleDemo(build, sheet, said, list(zip(chosen, verdicts, strict=True)))
 
 
-def _choose(corpus: Path) -> list[Item]:
-    """A few of the enrolled person and of others, of every role."""
+def _read(corpus: Path) -> list[Item]:
     from forensics.shards.reader import read_shard
 
-    items = [item for tar in sorted((corpus / "shards").glob("*.tar")) for item in read_shard(tar)]
+    return [item for tar in sorted((corpus / "shards").glob("*.tar")) for item in read_shard(tar)]
+
+
+def _choose(items: list[Item]) -> list[Item]:
+    """A few of the enrolled person and of others, of every role."""
     items = [item for item in items if item.meta.params["use"] != "enrol"]
     items.sort(key=lambda item: (item.meta.params["claimed"] != NAME, item.key))
     taken: dict[str, list[Item]] = {}
