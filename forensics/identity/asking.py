@@ -15,11 +15,25 @@ from forensics.identity.store import IdentityStore
 from forensics.identity.tensors import Identity
 
 if TYPE_CHECKING:
+    from forensics.detectors.face.vlm_calibration import VlmCalibration
     from forensics.faces.tools import FaceConfig, FaceTools
     from forensics.networks.vlm.face_vlm import FaceVlm
 
 MAX_PEOPLE = 256
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """The model that people's tokens are of, with their tokens loaded.
+
+    Attributes:
+        real: what its answers on whether a face is a real photo mean; None where its detection
+            adapter was not calibrated, or it has none.
+    """
+
+    vlm: FaceVlm
+    real: VlmCalibration | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,7 @@ class Asking:
                 )
         return tools
 
-    def vlm(self, people: Sequence[Identity], device: str) -> Callable[[], FaceVlm]:
+    def model_of(self, people: Sequence[Identity], device: str) -> Callable[[], AskedModel]:
         """Gives the model with everybody's tokens, loaded at the first call.
 
         Raises:
@@ -104,7 +118,8 @@ class Asking:
             )
 
         @cache
-        def load() -> FaceVlm:
+        def load() -> AskedModel:
+            from forensics.detectors.face.vlm_calibration import VlmCalibration
             from forensics.networks.vlm.loading import open_vlm
 
             named = self.model or _place_of_model(with_tokens)
@@ -115,7 +130,7 @@ class Asking:
                     "name that model with --model, or enrol again with this one",
                 )
             vlm.add_identities([rows_of(person) for person in with_tokens])
-            return vlm
+            return AskedModel(vlm, VlmCalibration.load(Path(named), vlm.card.tensors_sha256))
 
         return load
 

@@ -158,13 +158,13 @@ def _panel(
 ) -> Panel:
     """The people asked for, and who judges them."""
     people = asking.people([identity] if isinstance(identity, str | Identity) else identity)
-    vlm, tools = asking.vlm(people, device), asking.tools(people)
+    model, tools = asking.model_of(people, device), asking.tools(people)
     if detector is None and weights is None:
         detector = default_face_detector()
     loads = _loads(detector, weights, device, threads)
     if "image" not in loads:
         raise UsageError("people are recognised in pictures, and the detector judges speech", None)
-    return Panel(people, tools, vlm, loads["image"])
+    return Panel(people, tools, model, loads["image"])
 
 
 def _loads(

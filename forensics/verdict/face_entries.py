@@ -50,6 +50,8 @@ def face_entries(
             own = tuple(_unmarked(entry) for entry in own)
     elif opinion is not None and person is not None:
         own = (_tokens_entry(panel, panel.people[person], opinion),)
+        if opinion.real is not None:
+            own += (_real_entry(panel, opinion.real),)
     shown = range(len(panel.people)) if person is None else (person,)
     return (*own, *(_gate_entry(panel, look, one, face) for one in shown))
 
@@ -130,6 +132,7 @@ def _matches(look: Look, face: int, people: Sequence[Identity]) -> tuple[Identit
                 p_manipulated=None if llr is None else p_manipulated(llr),
                 appearance=answers.get("appearance"),
                 behaviour=answers.get("behaviour"),
+                real=None if opinion is None or opinion.real is None else opinion.real.raw,
             )
         )
     return tuple(sorted(found, key=lambda match: -match.p_same))
@@ -149,7 +152,7 @@ def _tokens_entry(panel: Panel, person: Identity, opinion: Opinion) -> DetectorE
         name=TOKENS,
         version=_VERSION,
         weights_sha256=person.card.sha256,
-        runtime=f"{tokens.model}, {panel.vlm().device}",
+        runtime=f"{tokens.model}, {panel.model().vlm.device}",
         raw=opinion.raw,
         llr=opinion.llr,
         calibration=str(tokens.calibration) if tokens.calibration else "none",
@@ -160,6 +163,23 @@ def _tokens_entry(panel: Panel, person: Identity, opinion: Opinion) -> DetectorE
             "trained_on": tokens.trained_on,
         },
         says=f"{person.card.name}: {', '.join(words)}",
+    )
+
+
+def _real_entry(panel: Panel, real: Opinion) -> DetectorEntry:
+    """The detection adapter of the model that the tokens are of."""
+    from forensics.detectors.face.vlm import FaceVlmDetector
+
+    vlm = panel.model().vlm
+    return DetectorEntry(
+        name=FaceVlmDetector.name,
+        version=FaceVlmDetector.version,
+        weights_sha256=vlm.card.tensors_sha256,
+        runtime=f"{vlm.card.base}, {vlm.device}",
+        raw=real.raw,
+        llr=real.llr,
+        calibration=str(real.calibration) if real.calibration else "none",
+        says="asked whether this is a real photo: " + ("an alarm" if real.alarms else "no alarm"),
     )
 
 

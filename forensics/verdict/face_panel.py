@@ -16,12 +16,13 @@ from forensics.identity.questions import questions_of
 from forensics.identity.tensors import Identity
 from forensics.identity.views import View, view_of
 from forensics.media.image import Picture
-from forensics.verdict.decision import calibrated
+from forensics.verdict.decision import calibrated, decide
 
 if TYPE_CHECKING:
     from forensics.detectors.image.base import Finding, ImageDetector
     from forensics.faces.tools import FaceTools
-    from forensics.networks.vlm.face_vlm import FaceVlm
+    from forensics.identity.asking import AskedModel
+    from forensics.networks.vlm.prompts import Question
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Opinion:
         raw: higher = bona fide; None when it could not be judged, and `problem` says why.
         finding: of an image detector; None where identity tokens were asked.
         answers: kind of question → logit of yes less logit of no, of identity tokens.
+        real: of the same model's detection adapter, asked whether the face is a real photo.
         view: the part of the picture, as viewers show it, that was judged.
     """
 
@@ -42,10 +44,16 @@ class Opinion:
     finding: Finding | None = None
     answers: dict[str, float] | None = None
     view: Box | None = None
+    real: Opinion | None = None
 
     @property
     def llr(self) -> float | None:
         return None if self.raw is None else calibrated(self.raw, self.calibration)
+
+    @property
+    def alarms(self) -> bool:
+        """Whether this alone is an alarm."""
+        return self.raw is not None and decide(self.llr, self.threshold).label == "manipulated"
 
 
 @dataclass(eq=False)
@@ -86,7 +94,7 @@ class Panel:
     Args:
         people: who may be claimed, at least one.
         tools: find and embed faces; the same that enrolled the people.
-        vlm: gives the model that the people's tokens belong to, with the tokens loaded.
+        model: gives the model that the people's tokens belong to.
         detector: gives what judges people without tokens, and pictures of nobody among them.
     """
 
@@ -94,11 +102,11 @@ class Panel:
         self,
         people: Sequence[Identity],
         tools: FaceTools,
-        vlm: Callable[[], FaceVlm],
+        model: Callable[[], AskedModel],
         detector: Callable[[], ImageDetector],
     ):
         self.people, self.tools = tuple(people), tools
-        self.vlm, self.detector = vlm, detector
+        self.model, self.detector = model, detector
         self._centres = np.stack([person.centre for person in people])
         self._gates = [person.card.gate for person in people]
 
@@ -137,10 +145,13 @@ class Panel:
         answers = opinion.answers or {}
         tokens = self.people[person].card.tokens
         assert tokens is not None  # somebody else would have been judged by the detector
-        questions = questions_of(self.people[person], float(one.similarities[face, person]))
-        question = min(questions, key=lambda q: answers[q.kind])  # what speaks most against it
         view = self._view(one, face)
-        text = self.vlm().explain(view.pixels, question, genuine)
+        if min(answers.values()) > 0 and opinion.real is not None and opinion.real.alarms:
+            question = _asks_real()
+        else:
+            questions = questions_of(self.people[person], float(one.similarities[face, person]))
+            question = min(questions, key=lambda q: answers[q.kind])  # what speaks most against it
+        text = self.model().vlm.explain(view.pixels, question, genuine)
         return Words(text, tokens.model, tokens.prompt_version)
 
     def _has_tokens(self, person: int) -> bool:
@@ -155,15 +166,15 @@ class Panel:
         ]
         if not asked:
             return
-        vlm = self.vlm()
+        model = self.model()
         images, questions, views = [], [], []
         for one, face, person, similarity in asked:
-            own = questions_of(person, similarity)
+            own = self._questions(person, similarity)
             views.append(self._view(one, face))
             images += [views[-1].pixels] * len(own)
             questions += own
         try:
-            scores = iter(vlm.score(images, questions).tolist())
+            scores = iter(model.vlm.score(images, questions).tolist())
         except Exception as error:
             if len(looks) == 1:  # one bad picture fails alone
                 looks[0].failure = error
@@ -172,11 +183,17 @@ class Panel:
                 self._ask_tokens([one])
             return
         for (one, face, person, similarity), view in zip(asked, views, strict=True):
-            answers = {q.kind: next(scores) for q in questions_of(person, similarity)}
-            one.opinions[face] = _of_tokens(person, answers, view.box)
+            answers = {q.kind: next(scores) for q in self._questions(person, similarity)}
+            real = _of_real(model, answers.pop("real", None), view.box)
+            one.opinions[face] = _of_tokens(person, answers, view.box, real)
+
+    def _questions(self, person: Identity, similarity: float) -> list[Question]:
+        """On the person; and whether the face is a real photo, where the answer has a meaning."""
+        own = questions_of(person, similarity)
+        return own if self.model().real is None else [*own, _asks_real()]
 
     def _view(self, one: Look, face: int) -> View:
-        return view_of(one.pixels, one.faces, face, self.vlm().card)
+        return view_of(one.pixels, one.faces, face, self.model().vlm.card)
 
     def _examine(self, one: Look, faces: Sequence[int], detector: ImageDetector) -> None:
         from forensics.detectors.face.base import JudgesFaces
@@ -196,15 +213,29 @@ class Panel:
             one.unclaimed = _of_finding(detector, finding, _judged(finding))
 
 
-def _of_tokens(person: Identity, answers: dict[str, float], view: Box) -> Opinion:
+def _asks_real() -> Question:
+    from forensics.networks.vlm.prompts import Question
+
+    return Question("real")
+
+
+def _of_real(model: AskedModel, raw: float | None, view: Box) -> Opinion | None:
+    if raw is None or not np.isfinite(raw) or model.real is None:
+        return None
+    return Opinion(raw, None, model.real.calibration, model.real.threshold, view=view)
+
+
+def _of_tokens(
+    person: Identity, answers: dict[str, float], view: Box, real: Opinion | None
+) -> Opinion:
     """A genuine photo of somebody shows their looks in a scene that is plausible for them, so the
     worse answer counts."""
     raw = min(answers.values())
     if not np.isfinite(raw):
-        return Opinion(None, "the model's answer has neither a yes nor a no")
+        return Opinion(None, "the model's answer has neither a yes nor a no", real=real)
     tokens = person.card.tokens
     assert tokens is not None  # they were asked
-    return Opinion(raw, None, tokens.calibration, tokens.threshold, None, answers, view)
+    return Opinion(raw, None, tokens.calibration, tokens.threshold, None, answers, view, real)
 
 
 def _judged(finding: Finding) -> Box | None:

@@ -49,14 +49,28 @@ class Votes:
     def decision(self, modality: str) -> Decision:
         """The label of the median look; nothing is vouched for while one of several alarms."""
         made = decide(self.llr(self.raw()), self.threshold, modality)
-        if made.label != "bonafide" or self.threshold is None:
+        return self._disagreeing(made) if made.label == "bonafide" and self.alarms() else made
+
+    def objection(self, modality: str) -> Decision | None:
+        """Of a judge that may object and not vouch: an alarm, or that some looks are alarms."""
+        made = decide(self.llr(self.raw()), self.threshold, modality)
+        if made.label == "manipulated":
             return made
-        llrs = [self.llr(raw) for raw in self.raws]
+        return self._disagreeing(made) if self.alarms() else None
+
+    def alarms(self) -> int:
+        """How many looks are an alarm."""
+        if self.threshold is None:
+            return 0
+        llrs = (self.llr(raw) for raw in self.raws)
         above = self.threshold.manipulated_above
-        alarms = sum(p_manipulated(llr) > above for llr in llrs if llr is not None)
-        if not alarms:
-            return made
-        message = f"the median frame is below the threshold, but {alarms} of {len(llrs)} are alarms"
+        return sum(p_manipulated(llr) > above for llr in llrs if llr is not None)
+
+    def _disagreeing(self, made: Decision) -> Decision:
+        message = (
+            f"the median frame is below the threshold, but {self.alarms()} of {len(self.raws)} are "
+            "alarms"
+        )
         return Decision("uncertain", made.p_manipulated, "frames_disagree", message)
 
 
@@ -87,6 +101,7 @@ class Tally:
     def __init__(self, people: Sequence[Identity]):
         self.people = people
         self._votes = {person: Votes() for person in range(len(people))}
+        self._real = {person: Votes() for person in range(len(people))}
         self._unclaimed = Votes()
         self._problems: dict[int, str] = {}  # of each person the first
         self._frames: list[tuple[str | None, float | None, str | None]] = []
@@ -103,6 +118,8 @@ class Tally:
         for face, opinion in look.opinions.items():
             person = look.chosen[face]
             self._votes[person].add(number, look, face, opinion)
+            if opinion.real is not None:
+                self._real[person].add(number, look, face, opinion.real)
             if opinion.problem is not None:
                 self._problems.setdefault(person, opinion.problem)
         if look.unclaimed is not None:
@@ -114,15 +131,20 @@ class Tally:
     def rule(self, modality: Literal["image", "video"]) -> Ruling:
         """The label: of several people the one that fares worst decides.
 
-        Nothing is vouched for while somebody who is claimed could not be judged at all.
+        Nothing is vouched for while somebody who is claimed could not be judged at all. The
+        detection adapter may object to a person's face, and never vouches for one.
         """
         ranked = []
-        for person, votes in self._votes.items():
-            if votes.suspect is not None:
-                made = votes.decision(modality)
-                llr = votes.llr(votes.raw())
-                order = -_SEVERITY[made.label], votes.raw() if llr is None else llr, person
-                ranked.append((order, person, votes, made))
+        for person, votes in (*self._votes.items(), *self._real.items()):
+            if votes.suspect is None:
+                continue
+            objects = votes is self._real[person]
+            made = votes.objection(modality) if objects else votes.decision(modality)
+            if made is None:
+                continue
+            llr = votes.llr(votes.raw())
+            order = -_SEVERITY[made.label], votes.raw() if llr is None else llr, person
+            ranked.append((order, person, votes, made))
         if ranked:
             _, person, votes, made = min(ranked, key=lambda one: one[0])
             assert votes.suspect is not None
@@ -153,6 +175,8 @@ class Tally:
         card = self.people[person].card
         similarity = look.similarities[face, person]
         who = f"shows {card.name} by similarity ({similarity:.2f}, gate {card.gate.threshold:.2f})"
+        if votes is self._real[person]:
+            who += "; the model, asked whether it is a real photo"
         told = Decision(made.label, made.p_manipulated, made.reason, f"{who}; {made.message}")
         return self._beside_unjudged(told)
 

@@ -115,6 +115,7 @@ class IdentityMatch(_Frozen):
         raw, llr, p_manipulated: what came of it, as of a verdict.
         appearance, behaviour: logit of yes less logit of no, where a vision-language model was
             asked whether the person, and whether the scene, fit.
+        real: the same, where it was asked whether the face is a real photo of anybody.
     """
 
     name: str
@@ -129,6 +130,7 @@ class IdentityMatch(_Frozen):
     p_manipulated: float | None = Field(default=None, ge=0, le=1)
     appearance: float | None = None
     behaviour: float | None = None
+    real: float | None = None
 
 
 class FaceResult(_Frozen):

@@ -8,9 +8,12 @@ import numpy as np
 
 from forensics.networks.vlm.card import VlmCard
 
+YELLOW = (240, 240, 10)
+
 
 class Scripted:
-    """Yes to a look while no red is seen, yes to a scene while no cyan is; says what it is told.
+    """Yes to a look while no red is seen, to a scene while no cyan is, to whether a photo is real
+    while no yellow is; says what it is told.
 
     Attributes:
         asked: (image, question) of every score; calls: how often `score` was called.
@@ -43,7 +46,7 @@ class Scripted:
         return self.says
 
     def _one(self, image: np.ndarray, question) -> np.float32:
-        assert question.identity in {one.name for one in self.loaded}
-        wrong = (240, 10, 10) if question.kind == "appearance" else (10, 240, 240)
-        seen = float((image == wrong).all(axis=2).mean())
+        assert question.kind == "real" or question.identity in {one.name for one in self.loaded}
+        wrong = {"appearance": (240, 10, 10), "behaviour": (10, 240, 240), "real": YELLOW}
+        seen = float((image == wrong[question.kind]).all(axis=2).mean())
         return np.float32(3.0 - 400.0 * seen)

@@ -16,7 +16,7 @@ from helpers.tiny_vlms import BUILDERS
 from forensics.errors import UsageError
 from forensics.networks.vlm import Question, open_vlm
 from forensics.networks.vlm.adapter import AdapterConfig
-from forensics.networks.vlm.rows import token_names
+from forensics.networks.vlm.rows import IdentityRows, token_names
 from forensics.training.vlm.enrol import enrol_tokens
 from forensics.training.vlm.enrol_settings import EnrolSettings
 from forensics.training.vlm.examples import Forms, Shown, asked, usual
@@ -69,6 +69,40 @@ def test_enrolling_changes_rows_alone_and_keeps_who_was_there(vlm):
     again = enrol_tokens(vlm, "ann", PHOTOS, FAKES, OTHERS, QUICK)
     np.testing.assert_array_equal(learned.input_rows, again.input_rows)
     np.testing.assert_array_equal(learned.output_rows, again.output_rows)
+
+
+def test_of_several_beginnings_the_one_with_the_least_loss_goes_on(folders):
+    """One begins so far from the others that nothing can be learned there."""
+    vlm = open_vlm(folders["llava"])
+    made, begun = vlm.identities.initial, []
+
+    def far_off(name, tokens, seed, like):
+        begun.append((name, seed))
+        rows = made(name, tokens, seed, like)
+        scale = np.float32(1 if seed == 7 else 300)
+        return IdentityRows(name, tokens, rows.input_rows * scale, rows.output_rows * scale)
+
+    vlm.identities.initial = far_off
+    settings = QUICK.model_copy(update={"tries": 3, "seed": 2, "steps": 4})
+    learned = enrol_tokens(vlm, "ann", PHOTOS, FAKES, OTHERS, settings)
+    assert begun == [("try-0", 6), ("try-1", 7), ("try-2", 8)]
+    assert learned.name == "ann" and np.abs(learned.input_rows).max() < 30
+    assert not vlm.identities.loaded
+    again = enrol_tokens(vlm, "ann", PHOTOS, FAKES, OTHERS, settings)
+    np.testing.assert_array_equal(learned.input_rows, again.input_rows)
+
+
+def test_one_try_among_several_learns_as_it_would_alone(folders):
+    """Rows share no gradient: only which try goes on is decided between them."""
+    vlm = open_vlm(folders["llava"])
+    both = QUICK.model_copy(update={"tries": 2, "seed": 0, "steps": 4})
+    learned = enrol_tokens(vlm, "ann", PHOTOS, FAKES, OTHERS, both)
+    starts = [vlm.identities.initial("ann", token_names(), seed) for seed in (0, 1)]
+    nearest = np.argmin([np.abs(learned.input_rows - one.input_rows).max() for one in starts])
+    made = vlm.identities.initial
+    vlm.identities.initial = lambda name, tokens, _, like: made(name, tokens, int(nearest), like)
+    alone = enrol_tokens(vlm, "ann", PHOTOS, FAKES, OTHERS, QUICK.model_copy(update={"steps": 4}))
+    np.testing.assert_allclose(learned.input_rows, alone.input_rows, atol=1e-5)
 
 
 def test_rows_learn_to_tell_their_pictures(folders):

@@ -12,10 +12,11 @@ from helpers import painted_faces
 from helpers.identities import GATE, identity, unit
 from helpers.painted_faces import ANNA, BEN, CLEO, photo, picture
 from helpers.red_detector import CALIBRATION, THRESHOLD, Red
-from helpers.scripted_vlm import Scripted
+from helpers.scripted_vlm import YELLOW, Scripted
 from PIL import Image
 
 import forensics
+from forensics.detectors.face.vlm_calibration import VlmCalibration
 from forensics.errors import CorpusError, MissingRequirement, UsageError
 from forensics.identity.asking import Asking
 from forensics.identity.card import ConsentRecord, TokenCard, Trial
@@ -264,6 +265,61 @@ def test_tokens_judge_and_similarity_stands_beside(store, vlm):
     assert "does not fit" in (odd.detectors[0].says or "")
     assert odd.regions[0].box == odd.faces[0].box
     assert any("never measured beside similarity" in line for line in good.not_run)
+
+
+@pytest.fixture
+def adapted(vlm, tmp_path):
+    """The scripted model with a detection adapter that was calibrated: alarm only."""
+    alarm = THRESHOLD.model_copy(update={"bonafide_below": None})
+    folder = tmp_path / "adapted"
+    VlmCalibration(
+        tensors_sha256=vlm.card.tensors_sha256, calibration=CALIBRATION, threshold=alarm
+    ).save(folder)
+    return folder
+
+
+def test_the_adapter_is_asked_beside_the_tokens_and_may_only_alarm(store, vlm, adapted):
+    asking = Asking(store=store, model=adapted)
+    good, edited, red, both = judged(
+        store,
+        [
+            photo(ANNA),
+            spoilt(photo(ANNA), YELLOW),
+            spoilt(photo(ANNA)),
+            spoilt(spoilt(photo(ANNA), YELLOW)[:, ::-1])[:, ::-1],
+        ],
+        "Anna T",
+        asking=asking,
+    )
+    assert [v.label for v in (good, edited, red, both)] == ["bonafide", *["manipulated"] * 3]
+    names = ["identity-tokens", "face-vlm", "face-similarity"]
+    assert [d.name for d in good.detectors] == names and good.llr == pytest.approx(6.0)
+    assert good.faces[0].identities[0].real == 3.0 and good.threshold == THRESHOLD
+    assert "; the model, asked whether it is a real photo; above" in edited.message
+    (match,) = edited.faces[0].identities
+    assert match.appearance == match.behaviour == 3.0
+    assert match.real is not None and match.real < 0 and match.p_manipulated < 0.01
+    assert edited.llr == pytest.approx(2 * match.real) == edited.detectors[1].llr
+    assert edited.p_manipulated == pytest.approx(1.0, abs=0.01)
+    assert edited.threshold is not None and edited.threshold.bonafide_below is None
+    assert edited.regions[0].box == edited.faces[0].box
+    assert "a real photo" not in red.message and red.threshold == THRESHOLD
+    asked = [q.kind for q, _ in vlm.explained]
+    assert asked == ["appearance", "real", "appearance", "appearance"]
+    alone = [judged(store, p, "Anna T", asking=asking)[0] for p in [photo(ANNA)]]
+    assert alone[0].detectors == good.detectors
+
+
+def test_an_alarm_of_the_adapter_in_a_film_is_that_of_the_median_frame(store, vlm, adapted):
+    asking = Asking(store=store, model=adapted)
+    spoiled = [spoilt(photo(ANNA, i), YELLOW) for i in range(2)]
+    film = frames(photo(ANNA, 2), spoiled[0], photo(ANNA, 3))
+    (one,) = judged(store, film, "Anna T", asking=asking)
+    assert (one.label, one.reason) == ("uncertain", "frames_disagree")
+    assert "asked whether it is a real photo; the median frame is below" in one.message
+    (two,) = judged(store, frames(*spoiled, photo(ANNA, 3)), "Anna T", asking=asking)
+    assert two.label == "manipulated" and "a real photo; above" in two.message
+    assert [f.raw is not None and f.raw < 0 for f in two.frames] == [True, True, False]
 
 
 def test_several_people_are_one_pass_and_the_gate_picks(store, vlm):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,12 +60,19 @@ def enrol_tokens(
         )
     material = _material(vlm, photos, fakes, negatives, settings, embed or vlm.embed)
     kept = [vlm.identities.rows_of(known) for known in vlm.identities.loaded]
-    start = vlm.identities.initial(name, settings.tokens, settings.seed, settings.start)
+    tries = [f"try-{i}" for i in range(settings.tries)]
     try:
-        vlm.add_identities([start])
+        vlm.add_identities(
+            [
+                vlm.identities.initial(
+                    one, settings.tokens, settings.seed * settings.tries + i, settings.start
+                )
+                for i, one in enumerate(tries)
+            ]
+        )
         with checkpointing(vlm, settings.checkpointing):
-            _fit(vlm, name, material, settings, progress)
-        return vlm.identities.rows_of(name)
+            best = _fit(vlm, tries, material, settings, progress)
+        return replace(vlm.identities.rows_of(best), name=name)
     finally:
         vlm.add_identities(kept)
 
@@ -119,38 +126,60 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 def _fit(
     vlm: FaceVlm,
-    name: str,
+    tries: Sequence[str],
     material: _Material,
     settings: EnrolSettings,
     progress: Progress | None,
-) -> None:
+) -> str:
+    """Train the rows of all tries on the same questions, halfway on those of the best alone.
+
+    Returns:
+        The best try: whose answers of late had the least loss.
+    """
     rows = [one.requires_grad_() for one in vlm.identities.parameters()]
     optimiser = torch.optim.AdamW(
         rows, settings.learning_rate, betas=_BETAS, weight_decay=settings.weight_decay
     )
     cache = SeenCache(vlm, settings.cache_bytes)
-    drawn = _talks(name, material, settings)
+    drawn = _talks(tries[0], material, settings)
+    losses: dict[str, list[float]] = {one: [] for one in tries}
     for step in range(settings.steps):
         rate = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * rate
         talks = [next(drawn) for _ in range(settings.batch)]
-        # Questions without a picture are short: padded apart, they cost little.
+        if step == max(1, settings.steps // 2):
+            losses = {best: losses[best] for best in [_best(losses)]}
         optimiser.zero_grad()
-        total = 0.0
-        for some in ([t for t in talks if t.pictures], [t for t in talks if not t.pictures]):
-            if some:
-                reads = vlm.read(some, cache.see_all(some))
-                loss = answer_losses(vlm, reads, settings.text_weight)[0].sum() / len(talks)
-                loss.backward()
-                total += float(loss.detach())
-        if not math.isfinite(total):
-            raise UsageError(
-                f"the loss is not finite any more at step {step + 1}", "lower learning_rate"
-            )
+        for one, past in losses.items():
+            own = [replace(talk, identity=one) for talk in talks]
+            past.append(_learn(vlm, own, cache, settings.text_weight))
+            if not math.isfinite(past[-1]):
+                raise UsageError(
+                    f"the loss is not finite any more at step {step + 1}", "lower learning_rate"
+                )
         optimiser.step()
         if progress is not None:
             progress.advance()
+    return _best(losses)
+
+
+def _best(losses: dict[str, list[float]]) -> str:
+    """By the mean over the last quarter of the steps."""
+    return min(losses, key=lambda one: float(np.mean(losses[one][-(len(losses[one]) // 4 + 1) :])))
+
+
+def _learn(vlm: FaceVlm, talks: list[Talk], cache: SeenCache, text_weight: float) -> float:
+    """Add a batch's gradients to those there are; the mean loss of its talks."""
+    total = 0.0
+    # Questions without a picture are short: padded apart, they cost little.
+    for some in ([t for t in talks if t.pictures], [t for t in talks if not t.pictures]):
+        if some:
+            reads = vlm.read(some, cache.see_all(some))
+            loss = answer_losses(vlm, reads, text_weight)[0].sum() / len(talks)
+            loss.backward()
+            total += float(loss.detach())
+    return total
 
 
 def _talks(name: str, material: _Material, settings: EnrolSettings) -> Iterator[Talk]:

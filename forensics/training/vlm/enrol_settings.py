@@ -18,6 +18,9 @@ class EnrolSettings(BaseModel):
         sides: identifiers: "a" appearance and "b" behaviour, either alone, or "u", one for both.
         soft: soft tokens of each.
         start: rows begin like the base's own, or normal with unit spread as VIPGuard's.
+        tries: sets of rows that begin at different places. The loss has many hollows, and where the
+            rows begin decides in which they end. After half of the steps only the set goes on whose
+            answers had the least loss; with n tries an enrolment costs (n + 1) / 2 times as much.
         steps, batch: gradient steps, and questions in each.
         learning_rate: at first; falls along a cosine to 0.
         positives: share of questions about real photos of the person.
@@ -36,6 +39,7 @@ class EnrolSettings(BaseModel):
     sides: tuple[Side, ...] = ("a", "b")
     soft: int = Field(default=4, ge=0, le=MAX_SOFT)
     start: Literal["base", "normal"] = "base"
+    tries: int = Field(default=1, ge=1, le=16)
     steps: int = Field(default=400, ge=1)
     batch: int = Field(default=8, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)
