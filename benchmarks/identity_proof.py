@@ -4,7 +4,7 @@
     python benchmarks/identity_proof.py --seeds 1 --people 2  # a quick look
 
 A tiny LLaVA is built and taught on drawn people, then frozen; new people are enrolled by their
-tokens alone. Seeds run side by side, each on one thread: about 30 minutes of CPU time each.
+tokens alone. Seeds run side by side, each on one thread: about 50 minutes of CPU time each.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the page here, e.g. docs/identity-proof.md")
     asked = parser.parse_args()
     size = replace(proof.Size(), people=asked.people)
-    # Seeds 0 and 1 are where the lessons and the settings of enrolment were chosen.
-    seeds = range(2, 2 + asked.seeds)
+    # Seeds below 6 were looked at while lessons and settings of enrolment were chosen.
+    seeds = range(6, 6 + asked.seeds)
     with ProcessPoolExecutor(min(len(seeds), os.cpu_count() or 1)) as pool:
         found = list(pool.map(proved, seeds, [size] * len(seeds)))
     results, seconds = zip(*found, strict=True)

@@ -29,12 +29,15 @@ from forensics.training.vlm.enrol_settings import EnrolSettings
 from forensics.training.vlm.examples import Forms
 
 ENROL = EnrolSettings(
+    tries=3,
     steps=500,
     batch=32,
     learning_rate=0.015,
+    positives=0.3,
+    fakes=0.6,
     hard_negatives=100,
-    text_weight=3.0,
-    attribute_questions=0.3,
+    text_weight=1.0,
+    attribute_questions=0.2,
 )
 METHOD, UNTRAINED = "10 tokens", "10 tokens that were not trained"
 BASELINE = "similarity to the photos alone"
@@ -47,7 +50,7 @@ class Size:
 
     school: School = field(default_factory=School)
     adapter_steps: int = 1000
-    people: int = 3
+    people: int = 4
     photos: int = 16
     fakes: int = 48
     others: int = 200
@@ -83,6 +86,7 @@ def variants(enrol: EnrolSettings) -> list[Variant]:
         Variant(METHOD, enrol),
         Variant("4 tokens", but(soft=1)),
         Variant("16 tokens", but(soft=7)),
+        Variant("one try", but(tries=1)),
         Variant("without adapter", enrol, adapter=False),
         Variant("without hard negatives", enrol, retrieval=False),
         Variant("without reasoning", no_words),

@@ -33,8 +33,9 @@ what new pictures show.
 **Easier than life**, so read the figures as an upper bound. Pictures of an enrolment come with true
 words of what they show, and with whether looks and place are the person's: reasons and attribute
 questions are made of these. `forensics identity enrol` has no such words; the row "without
-reasoning" is nearest to it. The rate ({rate}), the batch ({batch}) and the weight of words
-({words_weight}) are larger than the defaults, as the model is small. Almost every look was in the
+reasoning" is nearest to it. Settings differ from the defaults: a rate of {rate}, batches of {batch},
+words that weigh {words_weight}, {positives} of the questions on real photos, and rows that begin in
+{tries} places, of which the best goes on (`tries`); "one try" does without. Almost every look was in the
 lessons, where it had no name. The pictures asked about are drawn anew, but show little that is new:
 the places where a person never is are three, and the forgeries of the enrolment showed them all;
 most look-alikes had one among the photos of others.
@@ -98,6 +99,8 @@ def page(results: Sequence[Proved], size: Size, machine: str, seconds: float) ->
         rate=size.enrol.learning_rate,
         batch=size.enrol.batch,
         words_weight=size.enrol.text_weight,
+        positives=f"{100 * size.enrol.positives:.0f} %",
+        tries=size.enrol.tries,
         command=command,
         minutes=seconds / 60,
         machine=machine,
