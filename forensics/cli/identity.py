@@ -69,6 +69,10 @@ def enrol(
         list[str] | None,
         typer.Option("--set", help="FIELD=VALUE over the config's, e.g. steps=200."),
     ] = None,
+    words: Annotated[
+        str | None,
+        typer.Option(metavar="CSV", help="What photos show, for reasons; see docs/identity.md."),
+    ] = None,
     pick: Annotated[
         str, typer.Option(help="In photos of several faces: only (skip them) or largest.")
     ] = "only",
@@ -98,6 +102,7 @@ def enrol(
         others=others,
         fakes=fakes,
         tokens=_plan(model, device, quantisation, config, settings),
+        words=words,
         pick=_one_of(pick, "--pick", "only", "largest"),
         faces=face_config(faces),
         store=store,

@@ -20,6 +20,7 @@ from forensics.identity.names import checked_name, slug_of
 from forensics.identity.photos import Photo, PhotoReader, Pick, Skipped, listed
 from forensics.identity.store import IdentityStore
 from forensics.identity.tensors import Identity, digest
+from forensics.identity.words import read_words
 from forensics.media.raw import RawFile
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def enrol(
     others: Judgeable | Iterable[Judgeable] | None = None,
     fakes: Judgeable | Iterable[Judgeable] | None = None,
     tokens: TokenPlan | None = None,
+    words: str | os.PathLike[str] | None = None,
     pick: Pick = "only",
     faces: FaceConfig | None = None,
     store: IdentityStore | str | os.PathLike[str] | None = None,
@@ -74,6 +76,8 @@ def enrol(
         others: photos of other people, for the gate and as negatives of the tokens.
         fakes: known forgeries of the person, for the tokens.
         tokens: the vision-language model that learns the person; None leaves it at the gate.
+        words: a CSV file of what photos show, as `forensics.identity.words.read_words` takes it:
+            the model then learns reasons, and what the person typically looks like.
         pick: "only" skips photos of several faces; "largest" takes the largest face.
         faces: what finds and embeds faces.
         store: an `IdentityStore` or its folder; None takes the default.
@@ -81,7 +85,8 @@ def enrol(
 
     Raises:
         UsageError: a name that cannot be one or is taken, too few usable photos, photos of
-            different people, a consent record of somebody else or no longer valid.
+            different people, a consent record of somebody else or no longer valid, words that are
+            no table or of no photo.
         MissingRequirement: a model is not here.
         MachineError: the store cannot be written.
     """
@@ -94,9 +99,13 @@ def enrol(
         record.check(name)
     if not replace:
         home.check_free(name)
-    if fakes is not None and tokens is None:
-        raise UsageError("known fakes teach tokens, and no model is named", "name one with --model")
+    for given, what in ((fakes, "known fakes"), (words, "words")):
+        if given is not None and tokens is None:
+            raise UsageError(f"{what} teach tokens, and no model is named", "name one with --model")
     named = [listed(one) if one is not None else [] for one in (images, others, fakes)]
+    told = None
+    if words is not None:
+        told = read_words(words, [source.name for sources in named for source in sources])
     tools = open_faces(faces)
     learner = None if tokens is None else tokens.open(tools)
     skipped: list[Skipped] = []
@@ -104,6 +113,7 @@ def enrol(
         reader = PhotoReader(
             tools,
             None if learner is None else learner.vlm.card,
+            words=told,
             advance=progress.advance if progress else lambda: None,
         )
         people: list[list[Photo]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ import numpy as np
 from forensics.errors import MediaError, UsageError
 from forensics.identity.looking import look
 from forensics.identity.views import View, view_of
+from forensics.identity.words import SILENT, PhotoWords
 from forensics.media.image import ImageLimits, Picture, read_image
 from forensics.verdict.sources import Source, printable, sources
 
@@ -31,12 +32,14 @@ class Photo:
         embedding: unit vector float32 (D,).
         kept: what a model is to learn from; None where there is no model.
         context: the face is genuine and the scene is not: known of forgeries that were made.
+        words: what it shows, where the user says so.
     """
 
     name: str
     embedding: np.ndarray
     kept: View | None = None
     context: bool = False
+    words: PhotoWords = SILENT
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class PhotoReader:
     Args:
         tools: find and embed faces.
         model: of which views are kept in memory for it to learn from; None keeps nothing.
+        words: what photos show, by their names.
         advance: called after each photo.
     """
 
@@ -61,9 +65,11 @@ class PhotoReader:
         tools: FaceTools,
         model: VlmCard | None = None,
         limits: ImageLimits | None = None,
+        words: Mapping[str, PhotoWords] | None = None,
         advance: Callable[[], None] = lambda: None,
     ):
         self._tools, self._model, self._advance = tools, model, advance
+        self._words = words or {}
         self._limits = limits or ImageLimits()
         self._seen: dict[bytes, str] = {}
 
@@ -98,7 +104,8 @@ class PhotoReader:
             raise MediaError("face_too_small", face.problem or "the face cannot be compared")
         self._seen[key] = name
         kept = None if self._model is None else view_of(pixels, faces, 0, self._model)
-        return Photo(name, face.embedding, kept)
+        words = self._words.get(source.name, SILENT)
+        return Photo(name, face.embedding, kept, words=words)
 
     def _picture(self, source: Source) -> Picture:
         if isinstance(source.content, Picture):

@@ -171,9 +171,7 @@ class TokenLearner:
             return enrol_tokens(
                 self.vlm,
                 slug,
-                _views(train.own),
-                [_shown(photo) for photo in train.fakes],
-                _views(train.others),
+                *([_shown(p) for p in part] for part in (train.own, train.fakes, train.others)),
                 self.settings,
                 bar,
                 embed=lambda views: np.stack([known[id(view)] for view in views]),
@@ -238,11 +236,12 @@ def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
 
 
 def _shown(photo: Photo) -> Shown:
-    """A forgery; one that sets the real face in a scene is wrong by the scene alone."""
+    """A forgery that sets the real face in a scene is wrong by the scene alone."""
     from forensics.training.vlm.examples import Shown
 
     assert photo.kept is not None  # it was read for a model
-    return Shown(photo.kept.pixels, looks=True if photo.context else None)
+    looks = True if photo.context else None
+    return Shown(photo.kept.pixels, photo.words.looks, photo.words.scene, looks)
 
 
 def _views(photos: Sequence[Photo]) -> list[np.ndarray]:

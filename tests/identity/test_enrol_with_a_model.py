@@ -132,6 +132,57 @@ def test_the_same_photos_teach_the_same_tokens(enrolled, store, painted, model):
     assert again.identity.card.sha256 == enrolled.identity.card.sha256
 
 
+def test_words_of_a_table_become_reasons_and_what_is_typical(
+    painted, store, model, tmp_path, monkeypatch
+):
+    from PIL import Image
+
+    import forensics.training.vlm.enrol as training
+
+    folders = {"own": [photo(ANNA, i) for i in range(4)], "crowd": strangers()}
+    for name, pictures in folders.items():
+        (tmp_path / name).mkdir()
+        for i, pixels in enumerate(pictures):
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    table = tmp_path / "words.csv"
+    rows = [f"own/{i}.png,auburn,office" for i in range(4)]
+    rows += [f"crowd/{i}.png,silver,beach" for i in range(len(folders["crowd"]))]
+    table.write_text("photo,hair,scene.place\n" + "\n".join(rows) + "\n")
+    heard = []
+
+    def spied(*arguments):
+        for talk in draw(*arguments):
+            heard.append(f"{talk.text} | {talk.answer}")
+            yield talk
+
+    draw = training._talks
+    monkeypatch.setattr(training, "_talks", spied)
+    settings = token_settings(
+        ["steps=12", "batch=8", "hard_negatives=0", "attribute_questions=0.3"]
+    )
+    forensics.enrol(
+        "Anna Müller",
+        tmp_path / "own",
+        others=tmp_path / "crowd",
+        tokens=TokenPlan(model, settings=settings),
+        words=table,
+        store=store,
+    )
+    said = "\n".join(heard)
+    assert "What hair does <id_a> have ? | auburn ." in said
+    assert "What place does <id_b> have ? | office ." in said
+    assert "The hair is silver , while <id_a> typically has auburn ." in said
+    assert "The place is office , as is usual for <id_b> ." in said
+    kept = store.get("Anna Müller").card.model_dump_json()
+    assert "auburn" not in kept and "hair" not in kept
+
+
+def test_words_without_a_model_teach_nobody(painted, store, tmp_path):
+    with pytest.raises(UsageError, match="words teach tokens") as caught:
+        forensics.enrol("Ben", [photo(BEN, 1)], words=tmp_path / "words.csv", store=store)
+    assert "--model" in (caught.value.fix or "")
+
+
 def test_tokens_of_another_size_are_refused_by_the_model(enrolled, store, model, tmp_path):
     torch.manual_seed(5)
     other = tmp_path / "other"
