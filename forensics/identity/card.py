@@ -119,6 +119,8 @@ class Trial(_Frozen):
         n_real, n_fake, n_other: the person's photos, forgeries, other people's photos.
         tokens_auc, similarity_auc: area under the ROC curve of both on the same photos, the
             person's own against the rest.
+        sure_lead: lower end of the 95 % interval of their difference; -1 where too few photos were
+            held out to say.
     """
 
     n_real: int = Field(gt=0)
@@ -126,10 +128,12 @@ class Trial(_Frozen):
     n_other: int = Field(ge=0)
     tokens_auc: float = Field(ge=0, le=1)
     similarity_auc: float = Field(ge=0, le=1)
+    sure_lead: float = Field(default=-1.0, ge=-1, le=1)
 
     @property
     def beats_similarity(self) -> bool:
-        return self.tokens_auc > self.similarity_auc
+        """Not by chance."""
+        return self.sure_lead > 0
 
 
 class TokenCard(_Frozen):

@@ -245,7 +245,7 @@ def _remarks(identity: Identity) -> list[str]:
     elif card.tokens.trial is None:
         notes.append("too few photos to hold some out: the tokens were not measured")
     elif not card.tokens.trial.beats_similarity:
-        notes.append("on the photos held out the tokens do not beat similarity alone")
+        notes.append("on the photos held out the tokens do not beat similarity alone for certain")
     return notes
 
 

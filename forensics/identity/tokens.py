@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from forensics.training.vlm.examples import Shown
 
 _HELD_OUT = 4  # one photo in so many
-_MIN_CALIBRATED = 4  # held-out photos, and fakes, from which a calibration is fitted
+_MIN_CALIBRATED = 4  # held-out photos, and fakes, from which anything is fitted or said
 _TARGET = 0.05  # of both error rates, where enough were held out
 
 
@@ -195,6 +195,7 @@ class TokenLearner:
             n_other=len(held.others),
             tokens_auc=auc(own, np.concatenate([fakes, others])),
             similarity_auc=auc(alike[0], np.concatenate(alike[1:])),
+            sure_lead=_sure_lead((own, fakes, others), alike),
         )
         sort = "forgeries made of their photos" if made else "known forgeries"
         calibration, threshold = _calibrated(own, fakes, f"held-out photos of {slug} and {sort}")
@@ -216,6 +217,26 @@ class TokenLearner:
         images = [v for v, q in zip(_views(photos), asked, strict=True) for _ in q]
         scores = self.vlm.score(images, [one for questions in asked for one in questions])
         return scores.astype(np.float64).reshape(len(photos), -1).min(axis=1)
+
+
+def _sure_lead(scores: Sequence[np.ndarray], alike: Sequence[np.ndarray]) -> float:
+    """By how much the scores' AUC is certainly above that of similarity: resamples of photos."""
+    from forensics.evaluation.intervals import percentiles, resampled
+    from forensics.evaluation.metrics import auc
+
+    count, real = sum(map(len, scores)), len(scores[0])
+    if min(real, count - real) < _MIN_CALIBRATED:
+        return -1.0
+    by_tokens, by_similarity = (
+        resampled(
+            lambda own, rest: (auc(own, rest),),
+            np.concatenate(values),
+            np.arange(count) < real,
+            np.arange(count),
+        )
+        for values in (scores, alike)
+    )
+    return percentiles((by_tokens - by_similarity)[:, 0])[0]
 
 
 def _calibrated(

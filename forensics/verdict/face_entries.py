@@ -98,8 +98,10 @@ def limits_of(panel: Panel, people: Sequence[Identity]) -> tuple[str, ...]:
             f"AUC {trial.tokens_auc:.2f}, similarity alone {trial.similarity_auc:.2f}, on "
             f"{trial.n_real} photos held out and {trial.n_fake + trial.n_other} others"
         )
-        verb = "beat" if trial.beats_similarity else "do NOT beat"
-        found.append(f"identity tokens: those of {card.name} {verb} similarity alone ({figures})")
+        how = "beat similarity alone"
+        if not trial.beats_similarity:
+            how = "do NOT beat similarity alone for certain"
+        found.append(f"identity tokens: those of {card.name} {how} ({figures})")
     return tuple(found)
 
 

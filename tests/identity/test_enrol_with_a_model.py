@@ -20,7 +20,7 @@ from forensics.identity.asking import Asking
 from forensics.identity.fakes import made_fakes
 from forensics.identity.gate import General
 from forensics.identity.photos import PhotoReader, listed
-from forensics.identity.tokens import TokenPlan, token_settings
+from forensics.identity.tokens import TokenPlan, _sure_lead, token_settings
 from forensics.identity.transfer import read_identity, write_identity
 from forensics.networks.vlm.card import VlmCard
 from forensics.networks.vlm.loading import open_vlm
@@ -41,6 +41,16 @@ def fake(number):
     pixels = photo(ANNA, number)
     pixels[5:30, 5:60] = (240, 10, 10)
     return pixels
+
+
+def test_a_lead_over_similarity_is_sure_when_resamples_of_photos_agree():
+    own, rest = np.arange(8.0, 16), np.arange(16.0)
+    scores, alike = [own + 10, rest[:8], rest[8:]], [own, rest[:8], rest[8:]]
+    # AUC 1 beside 0.75: of the 128 pairs 92 are in order and 8 are ties.
+    assert 0 < _sure_lead(scores, alike) < 0.25
+    assert _sure_lead(alike, scores) < 0 and _sure_lead(alike, alike) == 0
+    few = [part[:3] for part in scores]
+    assert _sure_lead(few, few) == -1
 
 
 @pytest.fixture
@@ -66,6 +76,7 @@ def test_ten_tokens_are_kept_with_all_that_they_depend_on(enrolled, store, model
     assert person.model_folder == model.resolve()
     assert card.trial is not None
     assert (card.trial.n_real, card.trial.n_fake, card.trial.n_other) == (5, 5, 6)
+    assert -1 < card.trial.sure_lead <= card.trial.tokens_auc - card.trial.similarity_auc
     assert "15 photos of the person, 15 known forgeries" in card.trained_on
     assert sum(f.stat().st_size for f in enrolled.place.iterdir()) < 8000
 

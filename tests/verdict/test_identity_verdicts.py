@@ -422,7 +422,11 @@ def test_the_trial_at_enrolment_is_told(store, vlm):
     lost = Trial(n_real=5, n_fake=5, n_other=0, tokens_auc=0.7, similarity_auc=0.9)
     store.save(person("Lost", ANNA, tokens=True, trial=lost))
     (v,) = judged(store, photo(ANNA), "Lost")
-    assert any("do NOT beat similarity alone (AUC 0.70" in line for line in v.not_run)
+    assert any("do NOT beat similarity alone for certain (AUC 0.70" in line for line in v.not_run)
+    won = Trial(n_real=9, n_fake=9, n_other=0, tokens_auc=0.9, similarity_auc=0.7, sure_lead=0.1)
+    store.save(person("Won", ANNA, tokens=True, trial=won))
+    (v,) = judged(store, photo(ANNA), "Won")
+    assert any("Won beat similarity alone (AUC 0.90" in line for line in v.not_run)
 
 
 def test_tokens_of_another_model_are_refused(store, vlm):
