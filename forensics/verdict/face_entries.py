@@ -142,13 +142,14 @@ def _matches(look: Look, face: int, people: Sequence[Identity]) -> tuple[Identit
 
 def _tokens_entry(panel: Panel, person: Identity, opinion: Opinion) -> DetectorEntry:
     tokens = person.card.tokens
-    assert tokens is not None and opinion.answers is not None
+    assert tokens is not None
+    answers = opinion.answers or {}  # none that is a yes or a no
     said = {"appearance": "looks", "behaviour": "scene"}
     words = [
         f"the {said[kind]} {'fit' if kind == 'appearance' else 'fits'}"
         if answer > 0
         else f"the {said[kind]} {'do' if kind == 'appearance' else 'does'} not fit"
-        for kind, answer in opinion.answers.items()
+        for kind, answer in answers.items()
     ]
     return DetectorEntry(
         name=TOKENS,
@@ -161,10 +162,10 @@ def _tokens_entry(panel: Panel, person: Identity, opinion: Opinion) -> DetectorE
         not_applicable=opinion.problem,
         details={
             "person": person.card.name,
-            "answers": opinion.answers,
+            "answers": answers,
             "trained_on": tokens.trained_on,
         },
-        says=f"{person.card.name}: {', '.join(words)}",
+        says=f"{person.card.name}: {', '.join(words)}" if words else None,
     )
 
 

@@ -146,7 +146,8 @@ class Panel:
         tokens = self.people[person].card.tokens
         assert tokens is not None  # somebody else would have been judged by the detector
         view = self._view(one, face)
-        if min(answers.values()) > 0 and opinion.real is not None and opinion.real.alarms:
+        fits = all(answer > 0 for answer in answers.values())
+        if fits and opinion.real is not None and opinion.real.alarms:
             question = _asks_real()
         else:
             questions = questions_of(self.people[person], float(one.similarities[face, person]))

@@ -322,6 +322,25 @@ def test_an_alarm_of_the_adapter_in_a_film_is_that_of_the_median_frame(store, vl
     assert [f.raw is not None and f.raw < 0 for f in two.frames] == [True, True, False]
 
 
+def test_an_alarm_of_the_adapter_stands_where_tokens_say_nothing(store, vlm, adapted, monkeypatch):
+    score = vlm.score
+
+    def mute(images, questions):
+        known = score(images, questions)
+        return np.where([q.kind == "real" for q in questions], known, np.nan)
+
+    monkeypatch.setattr(vlm, "score", mute)
+    asking = Asking(store=store, model=adapted)
+    edited, good = judged(
+        store, [spoilt(photo(ANNA), YELLOW), photo(ANNA)], "Anna T", asking=asking
+    )
+    assert edited.label == "manipulated" and "neither a yes nor a no" in edited.message
+    assert edited.detectors[0].not_applicable and edited.detectors[0].says is None
+    assert edited.explanation is not None and vlm.explained[0][0].kind == "real"
+    assert json.loads(edited.model_dump_json())["detectors"][0]["details"]["answers"] == {}
+    assert (good.label, good.reason) == ("not_applicable", "unsuitable")
+
+
 def test_several_people_are_one_pass_and_the_gate_picks(store, vlm):
     pictures = [photo(ANNA), photo(BEN), photo(CLEO), picture()]
     found = judged(store, pictures, ["Anna T", "Ben T"])
