@@ -54,6 +54,14 @@ def enrol(world, *more):
     )  # fmt: skip
 
 
+def test_words_are_read_before_any_model_is_opened(world):
+    with pytest.raises(UsageError, match="words teach tokens"):
+        enrol(world, "--words", world / "words.csv")
+    (world / "words.csv").write_text("photo,hair\nnobody.png,dark\n")
+    with pytest.raises(UsageError, match="0 of 29 photos end in 'nobody.png'"):
+        enrol(world, "--words", world / "words.csv", "--model", world / "no-model")
+
+
 def test_enrol_ls_show_detect_rm(world):
     done = enrol(world)
     assert done.exit_code == 0 and "enrolled as anna-muller from 5 photos" in done.stdout
