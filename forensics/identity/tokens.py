@@ -171,7 +171,9 @@ class TokenLearner:
             return enrol_tokens(
                 self.vlm,
                 slug,
-                *([_shown(p) for p in part] for part in (train.own, train.fakes, train.others)),
+                _shown(train.own),
+                _shown(train.fakes),
+                _shown(train.others),
                 self.settings,
                 bar,
                 embed=lambda views: np.stack([known[id(view)] for view in views]),
@@ -256,13 +258,14 @@ def _split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
     return [one for i, one in enumerate(photos) if i % _HELD_OUT != _HELD_OUT - 1], measured
 
 
-def _shown(photo: Photo) -> Shown:
+def _shown(photos: Sequence[Photo]) -> list[Shown]:
     """A forgery that sets the real face in a scene is wrong by the scene alone."""
     from forensics.training.vlm.examples import Shown
 
-    assert photo.kept is not None  # it was read for a model
-    looks = True if photo.context else None
-    return Shown(photo.kept.pixels, photo.words.looks, photo.words.scene, looks)
+    return [
+        Shown(view, one.words.looks, one.words.scene, looks=True if one.context else None)
+        for view, one in zip(_views(photos), photos, strict=True)
+    ]
 
 
 def _views(photos: Sequence[Photo]) -> list[np.ndarray]:
