@@ -116,7 +116,7 @@ def test_ten_tokens_carry_a_new_person_and_the_adapter_finds_edits(tmp_path):
     accuracy = {row.name: float(np.mean(row.accuracy)) for row in result.rows}
     # The page holds what was reached beside the goal; people differ by more than 0.05.
     assert accuracy[proof.UNTRAINED] < 0.6
-    assert accuracy[proof.METHOD] > 0.75
+    assert accuracy[proof.METHOD] > 0.85
     assert result.unchanged
     without, shallow = result.detection[:2]
     assert shallow.auc["all"] > without.auc["all"] + 0.1
