@@ -63,8 +63,8 @@ In per cent; the positive class is forged, or not the person. Half of the pictur
 of the person, the other half the five other sorts in equal parts. Pooled first, then the mean over
 people, of which F1 is not the harmonic mean of P and R. With the adapter a picture passes when all
 of its questions are answered yes: real, appearance, behaviour; without it the last two. The first
-is cut at logit 0 here, as the paper's yes and no are, and so {false_alarms:.0f} % of real photos are called
-forged. `forensics detect --identity` calibrates it and lets it object above its own threshold.
+is cut at logit 0 here, as the paper's yes and no are: {false_alarms:.0f} % of real photos are then
+called forged. `forensics detect --identity` calibrates it and lets it object above its own threshold.
 
 {sorts}
 
