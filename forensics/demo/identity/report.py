@@ -64,7 +64,8 @@ of the person, the other half the five other sorts in equal parts. Pooled first,
 people, of which F1 is not the harmonic mean of P and R. With the adapter a picture passes when all
 of its questions are answered yes: real, appearance, behaviour; without it the last two. The first
 is cut at logit 0 here, as the paper's yes and no are: {false_alarms:.0f} % of real photos are then
-called forged. `forensics detect --identity` calibrates it and lets it object above its own threshold.
+called forged. `forensics detect --identity` calibrates it and lets it object above its own
+threshold.
 
 {sorts}
 
