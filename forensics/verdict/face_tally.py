@@ -176,8 +176,10 @@ class Tally:
         similarity = look.similarities[face, person]
         who = f"shows {card.name} by similarity ({similarity:.2f}, gate {card.gate.threshold:.2f})"
         if votes is self._real[person]:
-            who += "; the model, asked whether it is a real photo"
-        told = Decision(made.label, made.p_manipulated, made.reason, f"{who}; {made.message}")
+            who += "; the model on whether it is a real photo:"
+        else:
+            who += ";"
+        told = Decision(made.label, made.p_manipulated, made.reason, f"{who} {made.message}")
         return self._beside_unjudged(told)
 
     def _beside_unjudged(self, made: Decision) -> Decision:

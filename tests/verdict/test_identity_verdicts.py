@@ -295,7 +295,7 @@ def test_the_adapter_is_asked_beside_the_tokens_and_may_only_alarm(store, vlm, a
     names = ["identity-tokens", "face-vlm", "face-similarity"]
     assert [d.name for d in good.detectors] == names and good.llr == pytest.approx(6.0)
     assert good.faces[0].identities[0].real == 3.0 and good.threshold == THRESHOLD
-    assert "; the model, asked whether it is a real photo; above" in edited.message
+    assert "; the model on whether it is a real photo: above" in edited.message
     (match,) = edited.faces[0].identities
     assert match.appearance == match.behaviour == 3.0
     assert match.real is not None and match.real < 0 and match.p_manipulated < 0.01
@@ -316,9 +316,9 @@ def test_an_alarm_of_the_adapter_in_a_film_is_that_of_the_median_frame(store, vl
     film = frames(photo(ANNA, 2), spoiled[0], photo(ANNA, 3))
     (one,) = judged(store, film, "Anna T", asking=asking)
     assert (one.label, one.reason) == ("uncertain", "frames_disagree")
-    assert "asked whether it is a real photo; the median frame is below" in one.message
+    assert "whether it is a real photo: the median frame is below" in one.message
     (two,) = judged(store, frames(*spoiled, photo(ANNA, 3)), "Anna T", asking=asking)
-    assert two.label == "manipulated" and "a real photo; above" in two.message
+    assert two.label == "manipulated" and "a real photo: above" in two.message
     assert [f.raw is not None and f.raw < 0 for f in two.frames] == [True, True, False]
 
 
