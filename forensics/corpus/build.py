@@ -138,9 +138,11 @@ def build_dataset(
         todo = _unfinished(plan, target, retry_failed)
         result = BuildResult(target, plan, reused=len(plan.shards) - len(todo))
         work = Work(f"{target}/plan.json", str(material.root.resolve()), target)
-        for report in _run(plan, work, todo, runner, workers):
-            _add(result, report)
-        _remove_parts(target)
+        try:
+            for report in _run(plan, work, todo, runner, workers):
+                _add(result, report)
+        finally:  # by then all workers have ended
+            _remove_parts(target)
         info = finish_corpus(plan, target)
     result.items = sum(split.items for split in info.splits.values())
     result.failed = sum(info.failures_by_reason.values())
