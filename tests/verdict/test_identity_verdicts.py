@@ -306,8 +306,8 @@ def test_the_adapter_is_asked_beside_the_tokens_and_may_only_alarm(store, vlm, a
     assert "a real photo" not in red.message and red.threshold == THRESHOLD
     asked = [q.kind for q, _ in vlm.explained]
     assert asked == ["appearance", "real", "appearance", "appearance"]
-    alone = [judged(store, p, "Anna T", asking=asking)[0] for p in [photo(ANNA)]]
-    assert alone[0].detectors == good.detectors
+    (alone,) = judged(store, photo(ANNA), "Anna T", asking=asking)
+    assert alone.detectors == good.detectors
 
 
 def test_an_alarm_of_the_adapter_in_a_film_is_that_of_the_median_frame(store, vlm, adapted):
