@@ -32,10 +32,11 @@ what new pictures show.
 
 **Easier than life**, so read the figures as an upper bound. Pictures of an enrolment come with true
 words of what they show, and with whether looks and place are the person's: reasons and attribute
-questions are made of these. `forensics identity enrol` has such words only from a table (`--words`);
-without one, the row "without reasoning" is nearest to it. Settings differ from the defaults: a rate of {rate}, batches of
-{batch}, words that weigh {words_weight}, {positives} of the questions on real photos, and rows that
-begin in {tries} places, of which the best goes on (`tries`); "one try" does without. Almost every
+questions are made of these. `forensics identity enrol` has words only from a table (`--words`);
+without one, the row "without reasoning" is nearest to it. Settings differ from the defaults: a rate
+of {rate}, batches of {batch}, words that weigh {words_weight}, {positives} of the questions on real
+photos, and rows that begin in {tries} places, of which the best goes on (`tries`); "one try" does
+without. Almost every
 look was in the lessons, where it had no name. The pictures asked about are drawn anew, but show
 little that is new: the places where a person never is are three, and the forgeries of the enrolment
 showed them all; most look-alikes had one among the photos of others.
