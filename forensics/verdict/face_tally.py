@@ -60,11 +60,8 @@ class Votes:
 
     def alarms(self) -> int:
         """How many looks are an alarm."""
-        if self.threshold is None:
-            return 0
-        llrs = (self.llr(raw) for raw in self.raws)
-        above = self.threshold.manipulated_above
-        return sum(p_manipulated(llr) > above for llr in llrs if llr is not None)
+        made = (decide(self.llr(raw), self.threshold) for raw in self.raws)
+        return sum(one.label == "manipulated" for one in made)
 
     def _disagreeing(self, made: Decision) -> Decision:
         message = (
