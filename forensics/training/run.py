@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TASKS = (
     "detector",
+    "ensemble",
     "face-classifier",
     "face-encoder",
     "fusion",
@@ -66,13 +67,13 @@ def run(
     """
     settings = read_settings(config, changes)
     task = settings.get("task")
-    if task == "detector":
+    if task in ("detector", "ensemble"):
         if where:
             raise UsageError(
                 "--where chooses rows of a vocoder's --source", "leave it out for a detector"
             )
-        return _detector(
-            settings, config, out, shards, source, seeds, device, workers, loaders, command
+        return _on_speech(
+            task, settings, config, out, shards, source, seeds, device, workers, loaders, command
         )
     if task in ("localiser", "face-classifier", "face-encoder", "identity-vlm"):
         return _on_pictures(
@@ -105,7 +106,8 @@ def run(
     )
 
 
-def _detector(
+def _on_speech(
+    task: str,
     settings: dict[str, Any],
     name: str,
     out: Path,
@@ -117,20 +119,29 @@ def _detector(
     loaders: int | None,
     command: str,
 ) -> BaseModel:
-    from forensics.training.detector.config import DetectorConfig
+    """A detector of speech, or an ensemble of several."""
+    from forensics.training.detector.config import DetectorConfig, EnsembleTrainConfig
     from forensics.training.detector.processes import processes
     from forensics.training.detector.train import train
 
     if shards is None or source is not None:
         raise UsageError(
-            "a detector is trained on a corpus", "name it with --shards, and leave out --source"
+            f"{_article(task)} is trained on a corpus",
+            "name it with --shards, and leave out --source",
         )
+    if task == "ensemble" and len(seeds) > 1:
+        raise UsageError("an ensemble is trained with one seed", "name one")
     if seeds:
-        settings["seeds"] = list(seeds)
-    config = checked(DetectorConfig, settings, name)
+        settings |= {"seed": seeds[0]} if task == "ensemble" else {"seeds": list(seeds)}
+    kind = EnsembleTrainConfig if task == "ensemble" else DetectorConfig
+    config = checked(kind, settings, name)
     with processes(device) as among:
         used = _loaders(among) if loaders is None else loaders
         return train(config, shards, out, among, workers=workers, loaders=used, command=command)
+
+
+def _article(task: str) -> str:
+    return f"an {task}" if task[0] in "aeiou" else f"a {task}"
 
 
 def _on_pictures(

@@ -15,6 +15,7 @@ from forensics.generators.speech.own_vocoders import (
     UpsamplingVocoder,
     between,
     blurred,
+    shipped_vocoders,
 )
 from forensics.media.audio import Waveform
 from forensics.networks.vocoders.build import build_vocoder
@@ -35,6 +36,29 @@ def made(engine, samples, seed=1):
     (result,) = engine.generate([request(samples, seed)])
     assert not isinstance(result, Exception), result
     return result
+
+
+def test_every_vocoder_of_the_package_copies(speech_like):
+    samples = speech_like(0.6)
+    engines = {engine.family: engine for engine in SHIPPED}
+    assert set(engines) <= set(shipped_vocoders())
+    for name in shipped_vocoders():
+        copy = made(engines[name.split("-")[0]](model=name), samples).waveform.resampled(16_000)
+        assert abs(len(copy.samples) - len(samples)) <= 1, name
+        spectra = [np.abs(np.fft.rfft(one[:9000])) for one in (copy.samples, samples)]
+        assert np.corrcoef(*spectra)[0, 1] > 0.3, name
+
+
+def test_a_vocoder_runs_at_a_rate_that_is_drawn(speech_like):
+    samples = speech_like(0.6)
+    result = made(FourierVocoder(rate_hz=(20_000, 24_000)), samples)
+    rate = result.waveform.sampling_rate
+    assert 20_000 <= rate <= 24_000 and result.details["rate_hz"] == rate
+    assert len(result.waveform.samples) == pytest.approx(0.6 * rate, abs=2)
+    again = made(FourierVocoder(rate_hz=(20_000, 24_000)), samples)
+    assert np.array_equal(again.waveform.samples, result.waveform.samples)
+    other = made(FourierVocoder(rate_hz=(20_000, 24_000)), samples, seed=2)
+    assert other.waveform.sampling_rate != rate
 
 
 def test_blur_keeps_a_flat_spectrogram_and_spreads_a_peak():

@@ -1,8 +1,8 @@
 """Copy synthesis with the vocoders that this project trains itself.
 
-Each family comes with small weights in the package, trained on LibriSpeech (CC BY 4.0), and takes
-those of a user's own training instead: `model` is the folder `vocoder/` of a run of
-`forensics train vocoder-…`.
+Each family comes with small weights in the package, trained on LibriSpeech (CC BY 4.0), at one or
+two sampling rates, and takes those of a user's own training instead: `model` is the folder
+`vocoder/` of a run of `forensics train vocoder-…`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ class OwnVocoderParams(TorchParams):
     """Parameters.
 
     Attributes:
-        model: folder of a trained vocoder; None for the weights in the package.
+        model: folder of a trained vocoder, or the name of one in the package, as `upsampling-22k`;
+            None for the family's first.
+        rate_hz: the recording is resampled to a rate that is drawn from here per item and taken to
+            be at the vocoder's own; what comes out is played at that rate again. A vocoder's traces
+            lie at multiples of its frame rate, and vocoders in use run at 22 or 24 kHz and more.
+            None: the vocoder's own rate.
         smoothing: how far the mel spectrogram is blurred before speech is made of it: standard
             deviation in frames, and a third of it in bands; one value is drawn per item. The
             acoustic models of TTS give spectrograms smoother than those of recordings (Ren et
@@ -40,12 +45,13 @@ class OwnVocoderParams(TorchParams):
             stands for a larger vocoder, trained for longer, whose levels are nearer.
     """
 
+    rate_hz: Annotated[Range, within(8_000, 48_000)] | None = None
     smoothing: Annotated[Range, within(0.0, 10.0)] = (0.0, 0.0)
     share: Annotated[Range, within(0.0, 1.0)] = (1.0, 1.0)
 
 
 class OwnVocoder(TorchGenerator[OwnVocoderParams]):
-    """Subclasses name the family; the reference's duration is kept, the rate is the vocoder's."""
+    """Subclasses name the family; the reference's duration is kept."""
 
     family: ClassVar[str]
     kind = "vocoder"
@@ -60,7 +66,8 @@ class OwnVocoder(TorchGenerator[OwnVocoderParams]):
 
     @property
     def _model(self) -> str:
-        return self.params.model or str(_SHIPPED / self.family)
+        named = self.params.model or self.family
+        return str(_SHIPPED / named) if named in shipped_vocoders() else named
 
     def load(self) -> None:
         from forensics.networks.vocoders.folder import load_vocoder
@@ -78,13 +85,16 @@ class OwnVocoder(TorchGenerator[OwnVocoderParams]):
         self._mel = LogMel(self._mel_config).to(self.params.device)
 
     def forge(self, request: SpeechRequest) -> tuple[Any, int, dict[str, Any]]:
-        rate = self._mel_config.sampling_rate
         rng = np.random.default_rng(request.seed)
         smoothing, share = uniform(rng, self.params.smoothing), uniform(rng, self.params.share)
+        rate, drawn = self._mel_config.sampling_rate, {}
+        if self.params.rate_hz is not None:
+            rate = round(uniform(rng, self.params.rate_hz))
+            drawn = {"rate_hz": rate}
         # Spectra mirror half of their length at both ends.
         shortest = max(int(_SHORTEST_S * rate), self._mel_config.n_fft)
         samples = resynthesised(request, rate, shortest, lambda x: self._copy(x, smoothing, share))
-        return samples, rate, {"smoothing": round(smoothing, 3), "share": round(share, 3)}
+        return samples, rate, {"smoothing": round(smoothing, 3), "share": round(share, 3)} | drawn
 
     def _copy(self, samples: np.ndarray, smoothing: float, share: float) -> Any:
         import torch
@@ -94,6 +104,11 @@ class OwnVocoder(TorchGenerator[OwnVocoderParams]):
         recording = padded[None].to(self.params.device)
         made = self._network(blurred(self._mel(recording), smoothing))
         return between(recording, made, self._mel_config.n_fft, share)[0]
+
+
+def shipped_vocoders() -> list[str]:
+    """Names of the trained vocoders in the package."""
+    return sorted(folder.name for folder in _SHIPPED.iterdir() if folder.is_dir())
 
 
 def between(recording: Any, made: Any, n_fft: int, share: float) -> Any:

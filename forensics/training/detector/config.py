@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -163,33 +165,102 @@ class CurriculumConfig(_Strict):
     distill: float = Field(default=0.5, ge=0)
 
 
-class DetectorConfig(_Strict):
+class ProductConfig(_Strict):
+    """What the bundle of any training says of itself, and how it is calibrated.
+
+    Attributes:
+        window_samples: heard at once by the detector in use.
+        limits: what the detector is known not to do, in words that go with every verdict.
+        tensorboard: also log for TensorBoard.
+    """
+
+    window_samples: int = Field(default=64_600, ge=16_000)
+    calibrate: CalibrateConfig | None = None
+    limits: str = ""
+    licence: str = "Apache-2.0"
+    tensorboard: bool = False
+
+
+class DetectorConfig(ProductConfig):
     """Everything that shapes the weights, but the corpus.
 
     Attributes:
         detector: as `forensics list detectors` names it; its network is what is trained.
         architecture: fields of its network's config. Frozen layers, LoRA and gradient checkpointing
             are among them where a network has them.
-        window_samples: heard at once by the detector in use.
         seeds: one network each; the one that is best on the dev split is kept.
-        limits: what the detector is known not to do, in words that go with every verdict.
-        tensorboard: also log for TensorBoard.
     """
 
     task: Literal["detector"] = "detector"
     detector: str
     architecture: dict[str, JsonValue] = {}
-    window_samples: int = Field(default=64_600, ge=16_000)
     seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
     fit: FitConfig
     curriculum: CurriculumConfig | None = None
-    calibrate: CalibrateConfig | None = None
-    limits: str = ""
-    licence: str = "Apache-2.0"
-    tensorboard: bool = False
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> DetectorConfig:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds are named once each")
         return self
+
+    def apart(self) -> dict[str, DetectorConfig]:
+        """What is fitted, by the beginning of its fits' names."""
+        return {"": self}
+
+    def with_fits(self, settled: Callable[[FitConfig], FitConfig]) -> DetectorConfig:
+        return self.model_copy(update={"fit": settled(self.fit)})
+
+
+class MemberConfig(_Strict):
+    """One network of an ensemble, and how it is trained; as in `DetectorConfig`."""
+
+    detector: str
+    architecture: dict[str, JsonValue] = {}
+    fit: FitConfig
+
+
+class EnsembleTrainConfig(ProductConfig):
+    """Several networks, trained apart, whose standardised scores are averaged.
+
+    Attributes:
+        members: by names of your own.
+    """
+
+    task: Literal["ensemble"] = "ensemble"
+    members: dict[str, MemberConfig] = Field(min_length=2)
+    seed: NonNegativeInt = 0
+
+    @field_validator("members")
+    @classmethod
+    def _names(cls, members: dict[str, MemberConfig]) -> dict[str, MemberConfig]:
+        for name in members:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+                raise ValueError(f"{name!r} is no name: small letters, digits and hyphens")
+        return members
+
+    @property
+    def detector(self) -> str:
+        return "ensemble"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return (self.seed,)
+
+    def apart(self) -> dict[str, DetectorConfig]:
+        """The members as detectors of their own, by the beginning of their fits' names."""
+        shared = {field: getattr(self, field) for field in ProductConfig.model_fields}
+        return {
+            f"{name}-": DetectorConfig(**member.model_dump(), **shared, seeds=(self.seed,))
+            for name, member in self.members.items()
+        }
+
+    def with_fits(self, settled: Callable[[FitConfig], FitConfig]) -> EnsembleTrainConfig:
+        members = {
+            name: member.model_copy(update={"fit": settled(member.fit)})
+            for name, member in self.members.items()
+        }
+        return self.model_copy(update={"members": members})
+
+
+SpeechTrainConfig: TypeAlias = DetectorConfig | EnsembleTrainConfig

@@ -31,7 +31,8 @@ class Fitted:
         architecture, weights: for a bundle.
         dev_eer: of the weights that were kept, the mean over systems.
         steps: that were done.
-        dev: scores of real speech of the dev split, and of what of it the fit left out.
+        dev: scores of real speech of the dev split, and of what of it the fit left out; of all of
+            it when nothing was left out.
         unheard: bona fide of left-out speakers, also through the channels of the calibration, and
             forgeries of left-out systems; None when nothing was left out.
         test: scores of the test split; None when something was left out.

@@ -1,4 +1,4 @@
-"""Trains a detector on a corpus: fits, calibrates, measures, writes a weights folder.
+"""Trains a detector, or an ensemble, on a corpus: fits, calibrates, measures, writes its weights.
 
 The run's folder then holds `bundle/` (the weights), `run.yaml` (the whole config), `fits/` with a
 folder and a log for each fit, `report.json`, `report.md` and `curves.png`. A run that was cut off
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ import yaml
 
 from forensics import shards
 from forensics.corpus.index import CorpusInfo, inspect_corpus
+from forensics.detectors.base import DETECTORS
 from forensics.detectors.bundle import CONFIG, WEIGHTS, Bundle, BundleCard, Measurement
 from forensics.errors import UsageError
 from forensics.evaluation.intervals import bootstrap
@@ -23,9 +25,15 @@ from forensics.evaluation.metrics import eer
 from forensics.locks import alone
 from forensics.shards.storage import publish
 from forensics.training.detector.calibrate import LEAST_DEV, UNHEARD, Calibrated, calibrate
-from forensics.training.detector.config import DetectorConfig, FitConfig
+from forensics.training.detector.config import (
+    DetectorConfig,
+    EnsembleTrainConfig,
+    FitConfig,
+    SpeechTrainConfig,
+)
 from forensics.training.detector.crew import fit_all
 from forensics.training.detector.curriculum import fingerprint_strengths
+from forensics.training.detector.ensemble import joined
 from forensics.training.detector.fit import FitPlan
 from forensics.training.detector.fitted import Fitted, fitted
 from forensics.training.detector.folds import Fold, crossed_folds
@@ -41,7 +49,7 @@ BUNDLE, _STRENGTHS = "bundle", "curriculum.json"
 
 
 def train(
-    config: DetectorConfig,
+    config: SpeechTrainConfig,
     corpus: str,
     out: Path,
     among: Processes,
@@ -69,7 +77,7 @@ def train(
 
 
 def _train(
-    config: DetectorConfig,
+    config: SpeechTrainConfig,
     corpus: str,
     out: Path,
     among: Processes,
@@ -78,31 +86,53 @@ def _train(
     command: str,
 ) -> Report:
     info = inspect_corpus(corpus)
-    check_splits(info, calibrated=config.calibrate is not None)
-    fit = with_lanes(config.fit, among.count, loaders)
-    config = config.model_copy(update={"fit": fit})
+    config = config.with_fits(lambda fit: with_lanes(fit, among.count, loaders))
+    parts = config.apart()
+    # Members' scores are put on one scale by the real speech of the dev split.
+    check_splits(info, calibrated=config.calibrate is not None or len(parts) > 1)
     folds = _folds(config, info)
     among.agreed(lambda: _claim(out, info, config))
-    order = among.agreed(lambda: _order(config, corpus, out))
-    steps = _steps(config.fit, corpus)
     plans = [
-        FitPlan(corpus, config, fold, seed, steps, order, out / "fits" / name)
-        for name, fold, seed in folds
+        plan
+        for prefix, part in parts.items()
+        for plan in _plans(part, prefix, folds, corpus, out, among)
     ]
     done = fit_all(fitted, plans, among, workers, loaders)
-    finals = dict(zip(config.seeds, done, strict=False))
+    by_part = [done[start : start + len(folds)] for start in range(0, len(done), len(folds))]
+    if isinstance(config, EnsembleTrainConfig):
+        detectors = [part.detector for part in parts.values()]
+        fits = [joined(detectors, same) for same in zip(*by_part, strict=True)]
+    else:
+        (fits,) = by_part
+    finals = dict(zip(config.seeds, fits, strict=False))
     chosen = min(finals, key=lambda seed: finals[seed].dev_eer)
     calibrated = None
     if config.calibrate is not None:
-        crossed = done[len(config.seeds) :]
+        crossed = fits[len(config.seeds) :]
         calibrated = calibrate(finals[chosen], crossed, config.calibrate, info.name)
     measured = _measured(info.name, finals[chosen], calibrated, command)
     report = Report.of(finals, chosen, calibrated, measured)
     if among.is_first:
-        card = _card(config, plans[0], info, finals[chosen], calibrated, measured)
+        card = _card(config, info, finals[chosen], calibrated, measured)
         write_report(report, out)
         Bundle.save(out / BUNDLE, card, finals[chosen].weights)
     return report
+
+
+def _plans(
+    part: DetectorConfig,
+    prefix: str,
+    folds: Sequence[tuple[str, Fold, int]],
+    corpus: str,
+    out: Path,
+    among: Processes,
+) -> list[FitPlan]:
+    order = among.agreed(lambda: _order(part, corpus, out))
+    steps = _steps(part.fit, corpus)
+    return [
+        FitPlan(corpus, part, fold, seed, steps, order, out / "fits" / f"{prefix}{name}")
+        for name, fold, seed in folds
+    ]
 
 
 def check_splits(info: CorpusInfo, calibrated: bool) -> None:
@@ -148,7 +178,7 @@ def with_lanes(fit: L, processes: int, loaders: int) -> L:
     return settled
 
 
-def _claim(out: Path, info: CorpusInfo, config: DetectorConfig) -> None:
+def _claim(out: Path, info: CorpusInfo, config: SpeechTrainConfig) -> None:
     claim(out, yaml.safe_dump({"plan": info.plan, **config.model_dump(mode="json")}))
     if (out / BUNDLE / CONFIG).exists():
         raise UsageError(f"{out} holds a finished run", "name another folder")
@@ -169,7 +199,7 @@ def _order(config: DetectorConfig, corpus: str, out: Path) -> tuple[str, ...]:
     return tuple(json.loads(path.read_text()))
 
 
-def _folds(config: DetectorConfig, info: CorpusInfo) -> list[tuple[str, Fold, int]]:
+def _folds(config: SpeechTrainConfig, info: CorpusInfo) -> list[tuple[str, Fold, int]]:
     """Name, fold and seed: a fit of everything for each seed, the crossed ones with the first."""
     folds = [(f"seed-{seed}", Fold("all"), seed) for seed in config.seeds]
     if config.calibrate is None:
@@ -220,21 +250,21 @@ def _measurements(on: str, scored: Scored, command: str) -> list[Measurement]:
 
 
 def _card(
-    config: DetectorConfig,
-    plan: FitPlan,
+    config: SpeechTrainConfig,
     info: CorpusInfo,
     final: Fitted,
     calibrated: Calibrated | None,
     measured: list[Measurement],
 ) -> BundleCard:
+    kind = DETECTORS.get(config.detector)
     known: dict[str, Any] = {}
     if calibrated is not None:
         known = {"calibration": calibrated.calibration, "thresholds": (calibrated.threshold,)}
     return BundleCard(
-        detector=plan.detector.name,
-        detector_version=plan.detector.version,
+        detector=kind.name,
+        detector_version=kind.version,
         architecture=final.architecture,
-        sampling_rate=plan.detector.sampling_rate,
+        sampling_rate=kind.sampling_rate,
         window_samples=config.window_samples,
         measured=tuple(measured),
         trained_on=provenance(info),

@@ -1,0 +1,102 @@
+"""Several networks as one: the sum, what it attends to, and what cannot be a member."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers.tiny_backbones import noise
+
+from forensics.detectors.base import DETECTORS
+from forensics.detectors.bundle import Bundle, BundleCard
+from forensics.detectors.onnx_export import export_onnx
+from forensics.detectors.speech.ensemble import EnsembleDetector
+from forensics.errors import UsageError
+from forensics.networks.export import exported
+
+WINDOW = 16_000
+SMALL_CNN = {"views": [{"n_fft": 256, "hop": 64, "bands": 16, "channels": [4, 4]}], "embedding": 8}
+COMPACT = {"kind": "compact", "width": 32, "depth": 4, "stem": [4, 4, 4, 4], "heads": 2}
+ARCHITECTURE = {
+    "members": [
+        {"detector": "trace-cnn", "architecture": SMALL_CNN, "scale": 2.0},
+        {"detector": "hiercon", "architecture": {"backbone": COMPACT}, "scale": 0.5},
+    ],
+    "offset": -3.0,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return EnsembleDetector.network(ARCHITECTURE).eval()
+
+
+def saved(network, folder):
+    architecture, tensors = exported(network)
+    card = BundleCard(
+        detector="ensemble",
+        detector_version=EnsembleDetector.version,
+        architecture=architecture,
+        sampling_rate=16_000,
+        window_samples=WINDOW,
+        trained_on="nothing",
+        licence="CC0-1.0",
+    )
+    Bundle.save(folder, card, tensors)
+    return folder
+
+
+@torch.inference_mode()
+def test_score_is_the_scaled_sum_of_the_members(network):
+    windows = noise(3, WINDOW)
+    cnn, hiercon = (member(windows) for member in network.members)
+    assert torch.allclose(network(windows), -3 + 2 * cnn + 0.5 * hiercon, atol=1e-6)
+    explained = network.explain(windows)
+    assert torch.allclose(explained.score, network(windows), atol=1e-6)
+    assert torch.allclose(explained.time.sum(dim=1), torch.ones(3), atol=1e-5)
+    steps = [member.explain(windows).time.shape[1] for member in network.members]
+    assert explained.time.shape[1] == min(steps) < max(steps)
+
+
+def test_a_bundle_is_enough_and_its_graph_says_the_same(network, tmp_path):
+    folder = saved(network, tmp_path / "weights")
+    windows = noise(2, WINDOW).numpy()
+    in_torch = EnsembleDetector.in_torch(folder).score(windows)
+    with torch.inference_mode():
+        assert np.allclose(in_torch, network(torch.from_numpy(windows)).numpy(), atol=1e-6)
+    pytest.importorskip("onnxscript")
+    assert export_onnx(folder).max_difference <= 1e-4
+    detector = EnsembleDetector.from_folder(folder)
+    assert "onnx" in detector.runtime.lower()
+    assert np.allclose(detector.score(windows), in_torch, atol=1e-4)
+    explanation = detector.explain(windows[0])
+    assert explanation is not None and explanation.layers is None
+
+
+@pytest.mark.parametrize("member", ["aasist", "ensemble", "sls"])
+def test_what_does_not_attend_is_no_member(member):
+    with pytest.raises(UsageError, match="cannot be a member"):
+        EnsembleDetector.network({"members": [{"detector": "trace-cnn"}, {"detector": member}]})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"members": [{"detector": "trace-cnn"}]},
+        {"members": [{"detector": "trace-cnn"}, {"detector": "hiercon", "scale": 0}]},
+        {"members": [{"detector": "trace-cnn"}, {"detector": "hiercon"}], "weights": 1},
+    ],
+)
+def test_a_wrong_architecture_is_refused(wrong):
+    with pytest.raises(UsageError, match="not valid"):
+        EnsembleDetector.network(wrong)
+
+
+def test_it_is_registered_beside_its_members():
+    assert DETECTORS.get("ensemble") is EnsembleDetector
