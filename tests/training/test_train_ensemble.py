@@ -97,6 +97,8 @@ def test_calibration_is_from_what_no_member_heard(trained):
     assert report.calibration is not None and report.threshold is not None
     assert any("without having heard" in figure.on for figure in report.measured)
     assert Bundle.load(out / "bundle").config.calibration == report.calibration
+    alone = [figure.on for figure in report.measured if figure.on.endswith(" alone")]
+    assert [on.split()[-2] for on in alone] == list(MEMBERS)
 
 
 def test_a_finished_run_is_kept(trained, corpus):

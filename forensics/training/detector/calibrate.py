@@ -60,8 +60,7 @@ def calibrate(
     Raises:
         UsageError: too few clips, or the networks do not tell the unheard apart.
     """
-    mapped = [_on_scale_of(final, one) for one in crossed]
-    everything = concatenated([final.dev.where(final.dev.is_bonafide), *mapped])
+    everything = unheard_by(final, crossed)
     raw = everything.where(everything.channel == CLEAN)
     real, fake = raw.score[raw.is_bonafide], raw.score[~raw.is_bonafide]
     calibration = fit_affine(real, fake, f"files of {corpus_name}: {unheard}")
@@ -82,6 +81,16 @@ def calibrate(
             "%s was told apart at an EER of %.0f %%: bonafide is withheld", hardest, 100 * error
         )
     return Calibrated(calibration, threshold, raw)
+
+
+def unheard_by(final: Scores, crossed: Sequence[Scores]) -> Scored:
+    """What nobody heard who scored it, through all channels, on the final network's scale.
+
+    Raises:
+        UsageError: the dev split is too small to compare scales by.
+    """
+    mapped = [_on_scale_of(final, one) for one in crossed]
+    return concatenated([final.dev.where(final.dev.is_bonafide), *mapped])
 
 
 def _worst_channel(scored: Scored, target_fpr: float) -> tuple[str, np.ndarray]:

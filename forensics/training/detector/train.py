@@ -22,9 +22,16 @@ from forensics.detectors.bundle import CONFIG, WEIGHTS, Bundle, BundleCard, Meas
 from forensics.errors import UsageError
 from forensics.evaluation.intervals import bootstrap
 from forensics.evaluation.metrics import eer
+from forensics.evaluation.sweep import CLEAN
 from forensics.locks import alone
 from forensics.shards.storage import publish
-from forensics.training.detector.calibrate import LEAST_DEV, UNHEARD, Calibrated, calibrate
+from forensics.training.detector.calibrate import (
+    LEAST_DEV,
+    UNHEARD,
+    Calibrated,
+    calibrate,
+    unheard_by,
+)
 from forensics.training.detector.config import (
     DetectorConfig,
     EnsembleTrainConfig,
@@ -111,6 +118,11 @@ def _train(
         crossed = fits[len(config.seeds) :]
         calibrated = calibrate(finals[chosen], crossed, config.calibrate, info.name)
     measured = _measured(info.name, finals[chosen], calibrated, command)
+    if calibrated is not None and isinstance(config, EnsembleTrainConfig):
+        measured += [
+            _alone(info.name, name, own[0], own[1:], command)
+            for name, own in zip(config.members, by_part, strict=True)
+        ]
     report = Report.of(finals, chosen, calibrated, measured)
     if among.is_first:
         card = _card(config, info, finals[chosen], calibrated, measured)
@@ -226,6 +238,16 @@ def _measured(
     if calibrated is not None:
         measured += _measurements(f"{corpus_name}, {UNHEARD}", calibrated.unheard, command)
     return measured
+
+
+def _alone(
+    corpus_name: str, member: str, final: Fitted, crossed: Sequence[Fitted], command: str
+) -> Measurement:
+    """A member of an ensemble on what was not heard, by itself."""
+    everything = unheard_by(final, crossed)
+    clean = everything.where(everything.channel == CLEAN)
+    on = f"{corpus_name}, {UNHEARD}; member {member} alone"
+    return _measurements(on, clean, command)[0]
 
 
 def _measurements(on: str, scored: Scored, command: str) -> list[Measurement]:
