@@ -23,6 +23,7 @@ import yaml
 from machine import machine, table
 
 from forensics.corpus.index import inspect_corpus
+from forensics.errors import UsageError
 from forensics.evaluation.intervals import percentiles, resampled
 from forensics.evaluation.metrics import eer
 from forensics.evaluation.sweep import CLEAN
@@ -80,7 +81,10 @@ def _settings(stated: dict[str, Any]) -> dict[str, Any]:
     settings = read_settings(stated["config"])
     if "member" in stated:
         whole = checked(EnsembleTrainConfig, settings, stated["config"])
-        settings = whole.apart()[f"{stated['member']}-"].model_dump(mode="json")
+        parts = whole.apart()
+        if f"{stated['member']}-" not in parts:
+            raise UsageError(f"{stated['config']} has no member {stated['member']!r}")
+        settings = parts[f"{stated['member']}-"].model_dump(mode="json")
     return settings | {"calibrate": None}
 
 

@@ -22,23 +22,24 @@ class EnsembleMember(BaseModel):
     """One network of an ensemble.
 
     Attributes:
-        detector: whose network it is, as `forensics list detectors` names it.
+        detector, version: whose network it is, as `forensics list detectors` names it.
         architecture: fields of its network's config.
         scale: what its score is multiplied by before it is added to the others'.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     detector: str
+    version: str
     architecture: dict[str, JsonValue] = {}
-    scale: float = Field(default=1.0, gt=0)
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class EnsembleConfig(BaseModel):
     """The members in order, and what is added to the sum of their scaled scores."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    members: tuple[EnsembleMember, ...] = Field(min_length=2)
-    offset: float = 0.0
+    members: tuple[EnsembleMember, ...] = Field(min_length=2, max_length=16)
+    offset: float = Field(default=0.0, allow_inf_nan=False)
 
 
 class Ensemble(nn.Module):

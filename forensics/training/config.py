@@ -30,7 +30,14 @@ def read_settings(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
         raise UsageError(f"{path} is not YAML: {error}", "mend the file") from error
     if not isinstance(settings, dict):
         raise UsageError(f"{path} holds no fields", "begin with task: detector")
-    return changed(settings, changes)
+    return changed(_unshared(settings), changes)
+
+
+def _unshared(value: Any) -> Any:
+    """A YAML alias is the same object wherever it stands; a change shall be made in one place."""
+    if isinstance(value, dict):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def changed(settings: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _on_speech(
 
     if shards is None or source is not None:
         raise UsageError(
-            f"{_article(task)} is trained on a corpus",
+            f"the task {task} trains on a corpus",
             "name it with --shards, and leave out --source",
         )
     if task == "ensemble" and len(seeds) > 1:
@@ -138,10 +138,6 @@ def _on_speech(
     with processes(device) as among:
         used = _loaders(among) if loaders is None else loaders
         return train(config, shards, out, among, workers=workers, loaders=used, command=command)
-
-
-def _article(task: str) -> str:
-    return f"an {task}" if task[0] in "aeiou" else f"a {task}"
 
 
 def _on_pictures(

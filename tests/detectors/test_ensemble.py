@@ -10,17 +10,18 @@ from helpers.tiny_backbones import noise
 from forensics.detectors.base import DETECTORS
 from forensics.detectors.bundle import Bundle, BundleCard
 from forensics.detectors.onnx_export import export_onnx
-from forensics.detectors.speech.ensemble import EnsembleDetector
+from forensics.detectors.speech.ensemble import EnsembleDetector, new_member
 from forensics.errors import UsageError
 from forensics.networks.export import exported
 
 WINDOW = 16_000
 SMALL_CNN = {"views": [{"n_fft": 256, "hop": 64, "bands": 16, "channels": [4, 4]}], "embedding": 8}
 COMPACT = {"kind": "compact", "width": 32, "depth": 4, "stem": [4, 4, 4, 4], "heads": 2}
+PAIR = [new_member("trace-cnn"), new_member("hiercon")]
 ARCHITECTURE = {
     "members": [
-        {"detector": "trace-cnn", "architecture": SMALL_CNN, "scale": 2.0},
-        {"detector": "hiercon", "architecture": {"backbone": COMPACT}, "scale": 0.5},
+        new_member("trace-cnn", SMALL_CNN) | {"scale": 2.0},
+        new_member("hiercon", {"backbone": COMPACT}) | {"scale": 0.5},
     ],
     "offset": -3.0,
 }
@@ -82,15 +83,25 @@ def test_a_bundle_is_enough_and_its_graph_says_the_same(network, tmp_path):
 @pytest.mark.parametrize("member", ["aasist", "ensemble", "sls"])
 def test_what_does_not_attend_is_no_member(member):
     with pytest.raises(UsageError, match="cannot be a member"):
-        EnsembleDetector.network({"members": [{"detector": "trace-cnn"}, {"detector": member}]})
+        EnsembleDetector.network({"members": [new_member("trace-cnn"), new_member(member)]})
+
+
+def test_members_of_another_version_are_refused():
+    old = new_member("hiercon", {"backbone": COMPACT}) | {"version": "0"}
+    with pytest.raises(UsageError, match="made for hiercon 0"):
+        EnsembleDetector.network({"members": [new_member("trace-cnn"), old]})
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"members": [{"detector": "trace-cnn"}]},
-        {"members": [{"detector": "trace-cnn"}, {"detector": "hiercon", "scale": 0}]},
-        {"members": [{"detector": "trace-cnn"}, {"detector": "hiercon"}], "weights": 1},
+        {"members": PAIR[:1]},
+        {"members": [PAIR[0], PAIR[1] | {"scale": 0}]},
+        {"members": [PAIR[0], PAIR[1] | {"scale": float("inf")}]},
+        {"members": PAIR, "offset": float("nan")},
+        {"members": PAIR * 9},
+        {"members": PAIR, "weights": 1},
+        {"members": [PAIR[0], {"detector": "hiercon"}]},
     ],
 )
 def test_a_wrong_architecture_is_refused(wrong):

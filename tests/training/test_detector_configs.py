@@ -27,6 +27,7 @@ def test_every_config_names_its_task():
 def test_config_is_valid(name):
     config = checked(DetectorConfig, read_settings(name), name)
     assert config.limits and config.seeds
+    assert "backbone" in config.architecture  # else `test_model_configs` does not train it
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)

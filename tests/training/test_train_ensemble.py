@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +12,15 @@ import torch
 from helpers.training_corpus import SYSTEMS, tiny_settings, written
 
 from forensics.detectors.bundle import Bundle
+from forensics.detectors.speech.ensemble import EnsembleDetector
 from forensics.errors import UsageError
+from forensics.evaluation.metrics import eer
+from forensics.training.config import checked, read_settings
+from forensics.training.detector.config import EnsembleTrainConfig
+from forensics.training.detector.ensemble import joined
 from forensics.training.detector.fitted import Fitted
+from forensics.training.detector.held_out import clips, score_clips
+from forensics.training.detector.train import with_lanes
 from forensics.training.run import run
 
 CNN = {"views": [{"n_fft": 512, "hop": 128, "bands": 64, "channels": [8, 8, 16]}], "embedding": 8}
@@ -71,19 +80,14 @@ def test_scores_are_the_mean_of_standardised_ones(trained):
     tests = [fit.test for fit in fits]
     scales = [member["scale"] for member in members]
     expected = offset + sum(s * t.score for s, t in zip(scales, tests, strict=True))
-    real = expected[tests[0].is_bonafide]
-    below = np.mean(expected[~tests[0].is_bonafide][:, None] < real[None])  # AUC, by hand
+    is_real = tests[0].is_bonafide
     (seed,) = report.seeds
     assert seed.seed == 1 and seed.steps == 120
-    assert (seed.test_eer == 0) == (below == 1)
+    assert seed.test_eer == pytest.approx(eer(expected[is_real], expected[~is_real]).value)
 
 
 def test_the_bundle_scores_as_its_fits_did(trained, corpus):
     """What was measured is what ships: the bundle on the test split gives the summed scores."""
-    from forensics.detectors.speech.ensemble import EnsembleDetector
-    from forensics.training.detector.ensemble import joined
-    from forensics.training.detector.held_out import clips, score_clips
-
     out, _, _ = trained
     fits = [Fitted.saved(out / "fits" / f"{name}-seed-1") for name in MEMBERS]
     detector = EnsembleDetector.in_torch(out / "bundle")
@@ -101,6 +105,22 @@ def test_calibration_is_from_what_no_member_heard(trained):
     assert [on.split()[-2] for on in alone] == list(MEMBERS)
 
 
+def test_each_member_alone_is_judged_by_what_its_own_fits_did_not_hear(trained):
+    """Standardised by hand: the mean and spread of the dev split's real speech are made equal."""
+    out, report, _ = trained
+    for name in MEMBERS:
+        fits = [Fitted.saved(out / "fits" / f"{name}-{n}") for n in ("seed-1", "fold-1", "fold-2")]
+        final = fits[0].dev.score[fits[0].dev.is_bonafide]
+        real, fake = [final], []
+        for fit in fits[1:]:
+            own = fit.dev.score[fit.dev.is_bonafide]
+            mapped = (fit.unheard.score - own.mean()) / own.std() * final.std() + final.mean()
+            real.append(mapped[fit.unheard.is_bonafide])
+            fake.append(mapped[~fit.unheard.is_bonafide])
+        (said,) = (one for one in report.measured if one.on.endswith(f"member {name} alone"))
+        assert said.value == pytest.approx(eer(np.concatenate(real), np.concatenate(fake)).value)
+
+
 def test_a_finished_run_is_kept(trained, corpus):
     out, _, config = trained
     with pytest.raises(UsageError, match="holds a finished run"):
@@ -109,8 +129,6 @@ def test_a_finished_run_is_kept(trained, corpus):
 
 def test_a_run_goes_on_with_the_fits_that_it_has(trained, corpus, tmp_path):
     """Without its bundle, a run reads its fits instead of doing them again."""
-    import shutil
-
     out, report, config = trained
     shutil.copytree(out, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "bundle")
@@ -123,13 +141,60 @@ def test_a_run_goes_on_with_the_fits_that_it_has(trained, corpus, tmp_path):
     ("changes", "said"),
     [
         ({"members": {}}, "members"),
-        ({"members": {"A b": {}}}, "members"),
+        ({"members": {f"A {name}": settings()["members"][name] for name in MEMBERS}}, "no name"),
         ({"seed": -1}, "seed"),
     ],
 )
 def test_wrong_settings_are_said(changes, said, corpus, tmp_path):
     config = written(tmp_path, settings(**changes))
     with pytest.raises(UsageError, match=said):
+        run(config, tmp_path / "run", shards=corpus, device="cpu")
+
+
+@pytest.mark.parametrize("detector", ["sls", "aasist", "ensemble"])
+def test_what_cannot_be_a_member_is_said_before_anything_is_trained(detector, corpus, tmp_path):
+    wanted = settings()
+    wanted["members"]["wide"] |= {"detector": detector, "architecture": {}}
+    with pytest.raises(UsageError, match="cannot be a member"):
+        run(written(tmp_path, wanted), tmp_path / "run", shards=corpus, device="cpu")
+    assert not (tmp_path / "run" / "fits").exists()
+
+
+def test_lanes_that_cannot_be_shared_name_their_member():
+    config = checked(EnsembleTrainConfig, settings(), "a test")
+    fit = config.members["wide"].fit.model_copy(update={"lanes": 1})
+    config = config.with_fits(lambda _, field: with_lanes(fit, 1, 0, field))
+    with pytest.raises(UsageError) as told:
+        config.with_fits(lambda fit, field: with_lanes(fit, 2, 0, field))
+    assert told.value.fix == "--set members.narrow.fit.lanes=2"
+
+
+def test_scores_in_another_order_are_not_added(trained):
+    out, _, _ = trained
+    fits = [Fitted.saved(out / "fits" / f"{name}-seed-1") for name in MEMBERS]
+    turned = replace(fits[1], dev=fits[1].dev.where(np.arange(len(fits[1].dev.score))[::-1]))
+    with pytest.raises(UsageError, match="another order"):
+        joined(["trace-cnn", "trace-cnn"], [fits[0], turned])
+
+
+def test_too_little_real_speech_gives_no_scale(trained):
+    out, _, _ = trained
+    fit = Fitted.saved(out / "fits" / "wide-seed-1")
+    few = replace(fit, dev=fit.dev.where(~fit.dev.is_bonafide))
+    with pytest.raises(UsageError, match="0 bona fide clips"):
+        joined(["trace-cnn", "trace-cnn"], [few, few])
+
+
+def test_a_change_of_one_member_leaves_the_other(tmp_path):
+    """The shipped config writes what its members share once, as a YAML alias."""
+    one = read_settings("speech-default", ["members.traces.fit.sampling.pool=10"])["members"]
+    assert one["traces"]["fit"]["sampling"]["pool"] == 10
+    assert one["layers"]["fit"]["sampling"]["pool"] != 10
+
+
+def test_an_ensemble_is_not_trained_as_one_network(corpus, tmp_path):
+    config = written(tmp_path, tiny_settings() | {"detector": "ensemble", "architecture": {}})
+    with pytest.raises(UsageError, match="trained apart"):
         run(config, tmp_path / "run", shards=corpus, device="cpu")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from forensics.networks.ensemble import Ensemble, EnsembleMember
 
-_USUAL: Mapping[str, Any] = {"members": [{"detector": "trace-cnn"}, {"detector": "hiercon"}]}
+_USUAL = ("trace-cnn", "hiercon")
 
 
 @register_detector
@@ -33,11 +33,13 @@ class EnsembleDetector(NetworkDetector):
         """As `NetworkDetector.network`; without an architecture, `trace-cnn` and compact `hiercon`.
 
         Raises:
-            UsageError: a member is not a network that explains every window as it scores it.
+            UsageError: a member is not a network that explains every window as it scores it, or is
+                of another version of its detector.
         """
         from forensics.networks.ensemble import Ensemble, EnsembleConfig
 
-        config = checked_architecture(EnsembleConfig, architecture or _USUAL, cls.name)
+        wanted = architecture or {"members": [new_member(name) for name in _USUAL]}
+        config = checked_architecture(EnsembleConfig, wanted, cls.name)
         return Ensemble(config, [_network(member) for member in config.members])
 
     @staticmethod
@@ -45,8 +47,19 @@ class EnsembleDetector(NetworkDetector):
         return output
 
 
+def new_member(detector: str, architecture: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A member of today's version, as the architecture of an ensemble names it."""
+    version = DETECTORS.get(detector).version
+    return {"detector": detector, "version": version, "architecture": dict(architecture or {})}
+
+
 def _network(member: EnsembleMember) -> nn.Module:
     kind = DETECTORS.get(member.detector)
+    if member.version != kind.version:
+        raise UsageError(
+            f"a member was made for {member.detector} {member.version}, this is {kind.version}",
+            "get the weights again",
+        )
     if member.detector != EnsembleDetector.name and issubclass(kind, NetworkDetector):
         network = kind.network(member.architecture or None)
         if getattr(network, "explains_for_free", False):

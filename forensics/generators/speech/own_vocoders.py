@@ -1,7 +1,7 @@
 """Copy synthesis with the vocoders that this project trains itself.
 
-Each family comes with small weights in the package, trained on LibriSpeech (CC BY 4.0), at one or
-two sampling rates, and takes those of a user's own training instead: `model` is the folder
+Each family comes with small weights in the package, trained on LibriSpeech (CC BY 4.0), at one
+or more sampling rates, and takes those of a user's own training instead: `model` is the folder
 `vocoder/` of a run of `forensics train vocoder-…`.
 """
 
@@ -30,8 +30,8 @@ class OwnVocoderParams(TorchParams):
     """Parameters.
 
     Attributes:
-        model: folder of a trained vocoder, or the name of one in the package, as `upsampling-22k`;
-            None for the family's first.
+        model: folder of a trained vocoder, or the name of one in the package, as `upsampling-22k`
+            (a folder of that name is written ./upsampling-22k); None for the family's first.
         rate_hz: the recording is resampled to a rate that is drawn from here per item and taken to
             be at the vocoder's own; what comes out is played at that rate again. A vocoder's traces
             lie at multiples of its frame rate, and vocoders in use run at 22 or 24 kHz and more.

@@ -115,12 +115,21 @@ def _on_scale_of(final: Scores, fitted: Scores) -> Scored:
     Both scored the same real speech of the dev split: its mean and spread are made equal.
     """
     assert fitted.unheard is not None
-    own = fitted.dev.score[fitted.dev.is_bonafide]
-    wanted = final.dev.score[final.dev.is_bonafide]
-    if len(own) < LEAST_DEV:
-        raise UsageError(
-            f"the dev split holds {len(own)} bona fide clips, at least {LEAST_DEV} are needed",
-            "build the corpus from more recordings",
-        )
+    own, wanted = real_of_dev(fitted.dev), real_of_dev(final.dev)
     scale = float(wanted.std() / max(own.std(), 1e-9))
     return fitted.unheard.mapped(scale, float(wanted.mean() - scale * own.mean()))
+
+
+def real_of_dev(dev: Scored) -> np.ndarray:
+    """Scores of the real speech by which networks are compared.
+
+    Raises:
+        UsageError: too few.
+    """
+    real = dev.score[dev.is_bonafide]
+    if len(real) < LEAST_DEV:
+        raise UsageError(
+            f"the dev split holds {len(real)} bona fide clips, at least {LEAST_DEV} are needed",
+            "build the corpus from more recordings",
+        )
+    return real

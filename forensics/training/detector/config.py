@@ -1,4 +1,4 @@
-"""What shapes a detector's training: the YAML of `configs/` with `task: detector`."""
+"""What shapes a speech detector's training: `task: detector` or `ensemble` in `configs/`."""
 
 from __future__ import annotations
 
@@ -118,6 +118,10 @@ class FitConfig(StepConfig):
         return window * self.accumulate * (self.lanes or 1)
 
 
+Settled: TypeAlias = Callable[[FitConfig, str], FitConfig]
+"""(fit, path of its fields in the config) → the fit with nothing left open."""
+
+
 class CalibrateConfig(_Strict):
     """Calibration and thresholds from fits that miss some systems and some speakers.
 
@@ -208,8 +212,8 @@ class DetectorConfig(ProductConfig):
         """What is fitted, by the beginning of its fits' names."""
         return {"": self}
 
-    def with_fits(self, settled: Callable[[FitConfig], FitConfig]) -> DetectorConfig:
-        return self.model_copy(update={"fit": settled(self.fit)})
+    def with_fits(self, settled: Settled) -> DetectorConfig:
+        return self.model_copy(update={"fit": settled(self.fit, "fit")})
 
 
 class MemberConfig(_Strict):
@@ -255,9 +259,9 @@ class EnsembleTrainConfig(ProductConfig):
             for name, member in self.members.items()
         }
 
-    def with_fits(self, settled: Callable[[FitConfig], FitConfig]) -> EnsembleTrainConfig:
+    def with_fits(self, settled: Settled) -> EnsembleTrainConfig:
         members = {
-            name: member.model_copy(update={"fit": settled(member.fit)})
+            name: member.model_copy(update={"fit": settled(member.fit, f"members.{name}.fit")})
             for name, member in self.members.items()
         }
         return self.model_copy(update={"members": members})

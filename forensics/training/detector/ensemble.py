@@ -12,9 +12,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from forensics.detectors.speech.ensemble import new_member
+from forensics.errors import UsageError
 from forensics.networks.ensemble import EnsembleConfig, EnsembleMember
+from forensics.training.detector.calibrate import real_of_dev
 from forensics.training.detector.fitted import Fitted
 from forensics.training.detector.held_out import Scored
+
+_CLIP = ("system", "group", "channel")
 
 
 def joined(detectors: Sequence[str], fits: Sequence[Fitted]) -> Fitted:
@@ -22,16 +27,19 @@ def joined(detectors: Sequence[str], fits: Sequence[Fitted]) -> Fitted:
 
     Args:
         detectors: whose networks the members are.
+
+    Raises:
+        UsageError: too little real speech to put the scores on one scale, or not the same clips.
     """
     scales, offset = [], 0.0
     for fit in fits:
-        real = fit.dev.score[fit.dev.is_bonafide]
+        real = real_of_dev(fit.dev)
         scale = 1 / (len(fits) * max(float(real.std()), 1e-9))
         scales.append(scale)
         offset -= scale * float(real.mean())
     config = EnsembleConfig(
         members=tuple(
-            EnsembleMember(detector=detector, architecture=fit.architecture, scale=scale)
+            EnsembleMember(**new_member(detector, fit.architecture), scale=scale)
             for detector, fit, scale in zip(detectors, fits, scales, strict=True)
         ),
         offset=offset,
@@ -40,7 +48,7 @@ def joined(detectors: Sequence[str], fits: Sequence[Fitted]) -> Fitted:
     assert dev is not None
     errors = [error for error, _ in dev.by_system().values()]
     return Fitted(
-        folder=fits[0].folder,
+        folder=fits[0].folder.parent,
         architecture=config.model_dump(mode="json"),
         weights={
             f"members.{index}.{key}": tensor
@@ -63,6 +71,13 @@ def _summed(
     if not present:
         return None
     first = present[0]
-    assert all(np.array_equal(first.system, part.system) for part in present)
+    for part in present:
+        same = (np.array_equal(getattr(first, of), getattr(part, of)) for of in _CLIP)
+        if not all(same):
+            raise UsageError(
+                "the members scored other clips, or in another order: they were fitted by other "
+                "numbers of processes",
+                "remove the folder fits/ and call it again",
+            )
     total = sum(scale * part.score for scale, part in zip(scales, present, strict=True))
     return replace(first, score=np.asarray(total) + offset)

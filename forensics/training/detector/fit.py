@@ -13,6 +13,7 @@ from torch import nn
 
 from forensics.detectors.base import DETECTORS
 from forensics.detectors.network_detector import NetworkDetector
+from forensics.detectors.speech.ensemble import EnsembleDetector
 from forensics.errors import UsageError
 from forensics.shards.storage import Url
 from forensics.training.detector.batches import Batches
@@ -57,6 +58,10 @@ class FitPlan:
     @property
     def detector(self) -> type[NetworkDetector]:
         kind = DETECTORS.get(self.config.detector)
+        if kind is EnsembleDetector:
+            raise UsageError(
+                "the members of an ensemble are trained apart", "write task: ensemble, and members"
+            )
         if not issubclass(kind, NetworkDetector):
             raise UsageError(
                 f"{self.config.detector} has no network to train", "name another detector"

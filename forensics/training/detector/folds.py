@@ -43,7 +43,7 @@ class Fold:
     def compared(self, system: str, group: str) -> bool:
         """What of the dev split is scored in the end: real speech, and systems left out; all
         by a fit that leaves nothing out."""
-        return not self.parts or system == "bonafide" or system in self.systems
+        return not self.systems or system == "bonafide" or system in self.systems
 
 
 def everything(system: str, group: str) -> bool:

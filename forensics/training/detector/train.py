@@ -19,6 +19,7 @@ from forensics import shards
 from forensics.corpus.index import CorpusInfo, inspect_corpus
 from forensics.detectors.base import DETECTORS
 from forensics.detectors.bundle import CONFIG, WEIGHTS, Bundle, BundleCard, Measurement
+from forensics.detectors.speech.ensemble import EnsembleDetector, new_member
 from forensics.errors import UsageError
 from forensics.evaluation.intervals import bootstrap
 from forensics.evaluation.metrics import eer
@@ -93,7 +94,10 @@ def _train(
     command: str,
 ) -> Report:
     info = inspect_corpus(corpus)
-    config = config.with_fits(lambda fit: with_lanes(fit, among.count, loaders))
+    config = config.with_fits(lambda fit, field: with_lanes(fit, among.count, loaders, field))
+    if isinstance(config, EnsembleTrainConfig):  # said before a member is trained in vain
+        members = [new_member(one.detector, one.architecture) for one in config.members.values()]
+        EnsembleDetector.network({"members": members})
     parts = config.apart()
     # Members' scores are put on one scale by the real speech of the dev split.
     check_splits(info, calibrated=config.calibrate is not None or len(parts) > 1)
@@ -165,8 +169,11 @@ def check_splits(info: CorpusInfo, calibrated: bool) -> None:
             )
 
 
-def with_lanes(fit: L, processes: int, loaders: int) -> L:
+def with_lanes(fit: L, processes: int, loaders: int, field: str = "fit") -> L:
     """The fit with its number of lanes settled.
+
+    Args:
+        field: path of the fit in its config, for messages.
 
     Raises:
         UsageError: they cannot share the batch, or the processes cannot share them.
@@ -179,13 +186,14 @@ def with_lanes(fit: L, processes: int, loaders: int) -> L:
     if lanes % processes:
         raise UsageError(
             f"{lanes} lanes cannot be shared by {processes} processes",
-            f"--set fit.lanes={processes * max(1, lanes // processes)}",
+            f"--set {field}.lanes={processes * max(1, lanes // processes)}",
         )
     settled = fit.model_copy(update={"lanes": lanes})
-    if settled.batch % settled.smallest_batch:
+    least = settled.smallest_batch
+    if settled.batch % least:
         raise UsageError(
             f"a batch of {fit.batch} cannot be shared by {lanes} lanes and {fit.accumulate} parts",
-            f"--set fit.batch={settled.smallest_batch * -(-fit.batch // settled.smallest_batch)}",
+            f"--set {field}.batch={least * -(-fit.batch // least)}",
         )
     return settled
 
