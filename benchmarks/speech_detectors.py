@@ -23,14 +23,13 @@ import yaml
 from machine import machine, table
 
 from forensics.corpus.index import inspect_corpus
-from forensics.errors import UsageError
 from forensics.evaluation.intervals import percentiles, resampled
 from forensics.evaluation.metrics import eer
 from forensics.evaluation.sweep import CLEAN
 from forensics.locks import alone
 from forensics.shards.storage import publish
-from forensics.training.config import changed, checked, read_settings
-from forensics.training.detector.config import DetectorConfig, EnsembleTrainConfig
+from forensics.training.config import checked, read_settings
+from forensics.training.detector.config import DetectorConfig
 from forensics.training.detector.crew import fit_all
 from forensics.training.detector.curriculum import fingerprint_strengths
 from forensics.training.detector.fit import FitPlan
@@ -68,24 +67,12 @@ def read_arms(path: Path, changes: Sequence[str]) -> tuple[list[Arm], list[list[
 
 
 def _arm(name: str, stated: dict[str, Any], changes: Sequence[str]) -> Arm:
-    own = [*stated.get("set", ()), *changes]
-    config = checked(DetectorConfig, changed(_settings(stated), own), name)
+    own = [*stated.get("set", ()), "calibrate=null", *changes]
+    config = checked(DetectorConfig, read_settings(stated["config"], own), name)
     assert config.fit.steps is not None, f"{name}: arms are compared after so many steps"
     fit = with_lanes(config.fit, 1, 0)
     unheard = frozenset(system for names in stated.get("unheard", ()) for system in names)
     return Arm(name, config.model_copy(update={"fit": fit}), unheard)
-
-
-def _settings(stated: dict[str, Any]) -> dict[str, Any]:
-    """Of a detector's config, or of one member of an ensemble's, without calibration."""
-    settings = read_settings(stated["config"])
-    if "member" in stated:
-        whole = checked(EnsembleTrainConfig, settings, stated["config"])
-        parts = whole.apart()
-        if f"{stated['member']}-" not in parts:
-            raise UsageError(f"{stated['config']} has no member {stated['member']!r}")
-        settings = parts[f"{stated['member']}-"].model_dump(mode="json")
-    return settings | {"calibrate": None}
 
 
 def plans(

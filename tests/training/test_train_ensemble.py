@@ -187,7 +187,7 @@ def test_too_little_real_speech_gives_no_scale(trained):
 
 def test_a_change_of_one_member_leaves_the_other(tmp_path):
     """The shipped config writes what its members share once, as a YAML alias."""
-    one = read_settings("speech-default", ["members.traces.fit.sampling.pool=10"])["members"]
+    one = read_settings("speech-ensemble", ["members.traces.fit.sampling.pool=10"])["members"]
     assert one["traces"]["fit"]["sampling"]["pool"] == 10
     assert one["layers"]["fit"]["sampling"]["pool"] != 10
 
