@@ -84,7 +84,7 @@ def plans(
     folder = out / arm.name.replace(",", "").replace(" ", "-")
     shape = {"folds": [fold.name + str(sorted(fold.systems)) for fold in folds]}
     shape |= {"corpus": inspect_corpus(corpus).plan, "unheard": sorted(arm.unheard)}
-    claim(folder, json.dumps(shape | arm.config.model_dump(mode="json"), indent=1))
+    claim(folder, json.dumps(shape | arm.config.model_dump(mode="json"), indent=1, sort_keys=True))
     return [
         FitPlan(
             corpus,
