@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers import random_bundle
 from helpers.tiny_backbones import noise
 
 from forensics.detectors.base import DETECTORS
-from forensics.detectors.bundle import Bundle, BundleCard
 from forensics.detectors.onnx_export import export_onnx
 from forensics.detectors.speech.ensemble import EnsembleDetector, new_member
 from forensics.errors import UsageError
-from forensics.networks.export import exported
 
 WINDOW = 16_000
 SMALL_CNN = {"views": [{"n_fft": 256, "hop": 64, "bands": 16, "channels": [4, 4]}], "embedding": 8}
@@ -38,21 +37,6 @@ def network():
     return EnsembleDetector.network(ARCHITECTURE).eval()
 
 
-def saved(network, folder):
-    architecture, tensors = exported(network)
-    card = BundleCard(
-        detector="ensemble",
-        detector_version=EnsembleDetector.version,
-        architecture=architecture,
-        sampling_rate=16_000,
-        window_samples=WINDOW,
-        trained_on="nothing",
-        licence="CC0-1.0",
-    )
-    Bundle.save(folder, card, tensors)
-    return folder
-
-
 @torch.inference_mode()
 def test_score_is_the_scaled_sum_of_the_members(network):
     windows = noise(3, WINDOW)
@@ -66,7 +50,7 @@ def test_score_is_the_scaled_sum_of_the_members(network):
 
 
 def test_a_bundle_is_enough_and_its_graph_says_the_same(network, tmp_path):
-    folder = saved(network, tmp_path / "weights")
+    folder = random_bundle.save("ensemble", network, tmp_path / "weights", WINDOW)
     windows = noise(2, WINDOW).numpy()
     in_torch = EnsembleDetector.in_torch(folder).score(windows)
     with torch.inference_mode():

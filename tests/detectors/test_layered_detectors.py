@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_backbones
+from helpers import random_bundle, tiny_backbones
 
 from forensics.detectors.base import DETECTORS
-from forensics.detectors.bundle import Bundle, BundleCard
+from forensics.detectors.bundle import Bundle
 from forensics.detectors.speech.aasist import AasistLDetector
 from forensics.errors import UsageError
-from forensics.networks.export import exported
 
 COMPACT = {"kind": "compact", "width": 32, "depth": 4, "stem": [4, 4, 4, 4], "heads": 2}
 WINDOW = 16_000
@@ -27,18 +26,8 @@ def detector(name, backbone, folder):
     """A detector of random weights, saved as training saves it and loaded as detection does."""
     cls = DETECTORS.get(name)
     torch.manual_seed(0)
-    architecture, tensors = exported(cls.network({"backbone": backbone, **FIELDS[name]}))
-    card = BundleCard(
-        detector=name,
-        detector_version=cls.version,
-        architecture=architecture,
-        sampling_rate=16_000,
-        window_samples=WINDOW,
-        trained_on="nothing",
-        licence="CC0-1.0",
-    )
-    Bundle.save(folder, card, tensors)
-    return cls.from_folder(folder)
+    network = cls.network({"backbone": backbone, **FIELDS[name]})
+    return cls.from_folder(random_bundle.save(name, network, folder, WINDOW))
 
 
 @pytest.mark.parametrize("family", ["compact", "wav2vec2", "wavlm", "hubert"])

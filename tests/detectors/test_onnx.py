@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from helpers import random_bundle
 from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 from typer.testing import CliRunner
@@ -16,11 +17,10 @@ from typer.testing import CliRunner
 from forensics.cli import app
 from forensics.detectors import network_detector, onnx_export
 from forensics.detectors.base import DETECTORS
-from forensics.detectors.bundle import Bundle, BundleCard
+from forensics.detectors.bundle import Bundle
 from forensics.detectors.onnx_export import export_onnx, probes
 from forensics.detectors.onnx_runner import OnnxRunner
 from forensics.errors import CorpusError, MissingRequirement, UsageError
-from forensics.networks.export import exported
 from forensics.networks.log_spectrum import any_in_step
 from forensics.verdict.loading import load_detector, resolve_detector
 
@@ -51,21 +51,11 @@ def save(name, folder):
     cls = DETECTORS.get(name)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        architecture, tensors = exported(cls.network(ARCHITECTURES[name]))
-        for key, tensor in tensors.items():
+        network = cls.network(ARCHITECTURES[name])
+        for key, tensor in network.state_dict().items():
             if key.endswith("running_var"):
                 tensor.uniform_(0.5, 2)
-    card = BundleCard(
-        detector=name,
-        detector_version=cls.version,
-        architecture=architecture,
-        sampling_rate=16_000,
-        window_samples=WINDOW,
-        trained_on="nothing",
-        licence="CC0-1.0",
-    )
-    Bundle.save(folder, card, tensors)
-    return folder
+    return random_bundle.save(name, network, folder, WINDOW)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from helpers.red_detector import CALIBRATION, THRESHOLD, Red
 import forensics
 from forensics.identity.asking import Asking
 from forensics.identity.card import TokenCard
+from forensics.media.image import encode_image
 from forensics.media.inputs import InputItem
 from forensics.verdict.sources import FrameSet
 
@@ -60,9 +61,5 @@ def judged(store, inputs, names: str | list[str] = "Anna Müller", detector=None
 
 
 def frames(*pixels):
-    items = []
-    for i, one in enumerate(pixels):
-        from forensics.media.image import encode_image
-
-        items.append(InputItem(f"f{i}.png", encode_image(one, "png")))
+    items = (InputItem(f"f{i}.png", encode_image(one, "png")) for i, one in enumerate(pixels))
     return FrameSet("camera", tuple(items))

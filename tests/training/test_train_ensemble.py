@@ -185,7 +185,7 @@ def test_too_little_real_speech_gives_no_scale(trained):
         joined(["trace-cnn", "trace-cnn"], [few, few])
 
 
-def test_a_change_of_one_member_leaves_the_other(tmp_path):
+def test_a_change_of_one_member_leaves_the_other():
     """The shipped config writes what its members share once, as a YAML alias."""
     one = read_settings("speech-ensemble", ["members.traces.fit.sampling.pool=10"])["members"]
     assert one["traces"]["fit"]["sampling"]["pool"] == 10

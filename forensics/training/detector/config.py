@@ -174,6 +174,7 @@ class ProductConfig(_Strict):
 
     Attributes:
         window_samples: heard at once by the detector in use.
+        calibrate: None leaves the scores as they are, and every verdict `uncertain`.
         limits: what the detector is known not to do, in words that go with every verdict.
         tensorboard: also log for TensorBoard.
     """

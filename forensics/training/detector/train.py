@@ -95,9 +95,8 @@ def _train(
 ) -> Report:
     info = inspect_corpus(corpus)
     config = config.with_fits(lambda fit, field: with_lanes(fit, among.count, loaders, field))
-    if isinstance(config, EnsembleTrainConfig):  # said before a member is trained in vain
-        members = [new_member(one.detector, one.architecture) for one in config.members.values()]
-        EnsembleDetector.network({"members": members})
+    if isinstance(config, EnsembleTrainConfig):
+        _check_members(config)
     parts = config.apart()
     # Members' scores are put on one scale by the real speech of the dev split.
     check_splits(info, calibrated=config.calibrate is not None or len(parts) > 1)
@@ -133,6 +132,12 @@ def _train(
         write_report(report, out)
         Bundle.save(out / BUNDLE, card, finals[chosen].weights)
     return report
+
+
+def _check_members(config: EnsembleTrainConfig) -> None:
+    """What cannot be a member is said before anything is trained in vain."""
+    members = [new_member(one.detector, one.architecture) for one in config.members.values()]
+    EnsembleDetector.network({"members": members})
 
 
 def _plans(
