@@ -24,6 +24,7 @@ TASKS = (
     "identity-vlm",
     "inpainter",
     "localiser",
+    "regeneration",
     "vocoder",
 )
 
@@ -97,6 +98,8 @@ def run(
                 "name it with --shards, and leave out --source, --where and --seeds",
             )
         return _fusion(settings, config, out, shards, device, workers, command)
+    if task == "regeneration":
+        return _regeneration(settings, config, out, shards, source, where, seeds, device, command)
     if task == "inpainter":
         return _inpainter(settings, config, out, shards, source, where, seeds, device)
     if task == "vocoder":
@@ -215,6 +218,37 @@ def _fusion(
         raise UsageError("a fusion is fitted by one process", "call it without torchrun")
     config = checked(FusionConfig, settings, name)
     return train(config, shards, out, device=device or "cpu", workers=workers, command=command)
+
+
+def _regeneration(
+    settings: dict[str, Any],
+    name: str,
+    out: Path,
+    shards: str | None,
+    source: str | None,
+    where: Mapping[str, str] | None,
+    seeds: Sequence[int],
+    device: str | None,
+    command: str,
+) -> BaseModel:
+    from forensics.training.detector.processes import checked_device
+    from forensics.training.regeneration.config import RegenerationTrainConfig
+    from forensics.training.regeneration.train import train
+
+    what = "a regeneration detector is trained"
+    if shards is None or source is not None or where:
+        raise UsageError(
+            f"{what} on a corpus of pictures",
+            "name it with --shards, and leave out --source and --where",
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(f"{what} by one process", "call it without torchrun")
+    if len(seeds) > 1:
+        raise UsageError(f"{what} with one seed", "name one")
+    if seeds:
+        settings["seed"] = seeds[0]
+    config = checked(RegenerationTrainConfig, settings, name)
+    return train(config, shards, out, checked_device(device), command)
 
 
 def _loaders(among: Processes) -> int:

@@ -8,6 +8,7 @@ from torch import nn
 
 from forensics.detectors.base import DETECTORS
 from forensics.detectors.bundle import Bundle, BundleCard
+from forensics.detectors.image.base import IMAGE_DETECTORS
 from forensics.networks.export import exported
 
 
@@ -24,4 +25,17 @@ def save(name: str, network: nn.Module, folder: Path, window_samples: int) -> Pa
         licence="CC0-1.0",
     )
     Bundle.save(folder, card, tensors)
+    return folder
+
+
+def save_for_pictures(name: str, network: nn.Module, folder: Path) -> Path:
+    """The network of the image detector `name`, without calibration; its `config` describes it."""
+    card = BundleCard(
+        detector=name,
+        detector_version=IMAGE_DETECTORS.get(name).version,
+        architecture=network.config.model_dump(mode="json") if hasattr(network, "config") else {},
+        trained_on="nothing",
+        licence="CC0-1.0",
+    )
+    Bundle.save(folder, card, dict(network.state_dict()))
     return folder

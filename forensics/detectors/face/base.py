@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forensics.detectors.bundle import Bundle
 from forensics.detectors.face.window import Window
 from forensics.detectors.image.base import Finding, ImageDetector
 from forensics.detectors.image.planes import Plane
-from forensics.errors import UsageError
 from forensics.media.image import Picture
 
 if TYPE_CHECKING:
@@ -130,22 +128,6 @@ def as_stored(picture: Picture, array: np.ndarray) -> np.ndarray:
     if picture.orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     return np.ascontiguousarray(array)
-
-
-def made_for(folder: object, bundle: Bundle, detector: type[ImageDetector]) -> Bundle:
-    """The bundle, if it is this detector's.
-
-    Raises:
-        UsageError: it is another's.
-    """
-    found = bundle.config.detector, bundle.config.detector_version
-    if found != (detector.name, detector.version):
-        raise UsageError(
-            f"{folder} holds weights of {' '.join(found)}, not of {detector.name} "
-            f"{detector.version}",
-            "name other weights",
-        )
-    return bundle
 
 
 def _length(box: tuple[int, int, int, int]) -> int:

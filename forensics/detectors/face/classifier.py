@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from forensics.detectors.bundle import Bundle
-from forensics.detectors.face.base import FaceDetector, FaceScore, made_for
+from forensics.detectors.face.base import FaceDetector, FaceScore
 from forensics.detectors.image.base import register_image_detector
+from forensics.detectors.image.network import bundle_for, trained
 from forensics.detectors.network_detector import checked_architecture
-from forensics.errors import CorpusError, MissingRequirement
+from forensics.errors import MissingRequirement
 
 if TYPE_CHECKING:
     import torch
@@ -53,27 +54,13 @@ class FaceClassifierDetector(FaceDetector):
                 "the face classifier needs weights",
                 "name a folder that forensics train face-classifier --shards CORPUS wrote",
             )
-        import torch
-
-        from forensics.detectors.torch_runner import available
         from forensics.faces.tools import open_faces
         from forensics.networks.face_classifier import FaceClassifier, FaceClassifierConfig
 
-        bundle = made_for(folder, Bundle.load(folder), cls)
-        chosen = available(device, ("cpu", "cuda"))
-        if threads is not None:
-            torch.set_num_threads(threads)
+        bundle = bundle_for(cls, folder)
         config = checked_architecture(FaceClassifierConfig, bundle.config.architecture, cls.name)
-        try:
-            network = FaceClassifier(config)
-            network.load_state_dict(bundle.tensors(), strict=True)
-        except (RuntimeError, ValueError) as error:
-            raise CorpusError(
-                f"{folder}: the weights do not fit their architecture ({error})",
-                "get the weights again",
-            ) from error
-        network = network.to(chosen, memory_format=torch.channels_last)  # pyright: ignore
-        return cls(bundle, network.eval(), chosen, open_faces(None))
+        network, chosen = trained(lambda: FaceClassifier(config), bundle, device, threads)
+        return cls(bundle, network, chosen, open_faces(None))
 
     def judge(self, crops: np.ndarray) -> list[FaceScore]:
         import torch

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from forensics.detectors.bundle import Bundle
-from forensics.detectors.face.base import FaceDetector, FaceScore, made_for
+from forensics.detectors.face.base import FaceDetector, FaceScore
 from forensics.detectors.image.base import register_image_detector
-from forensics.errors import CorpusError, MissingRequirement
+from forensics.detectors.image.network import bundle_for, trained
+from forensics.errors import MissingRequirement
 
 if TYPE_CHECKING:
     import torch
@@ -52,24 +53,13 @@ class Meso4Detector(FaceDetector):
                 "get Meso4_DF.h5 of MesoNet, then forensics import-weights meso4 Meso4_DF.h5 "
                 "--out meso4 and name that folder",
             )
-        import torch
 
-        from forensics.detectors.torch_runner import available
         from forensics.faces.tools import open_faces
         from forensics.networks.meso4 import Meso4
 
-        bundle = made_for(folder, Bundle.load(folder), cls)
-        chosen = available(device, ("cpu", "cuda"))
-        if threads is not None:
-            torch.set_num_threads(threads)
-        network = Meso4()
-        try:
-            network.load_state_dict(bundle.tensors(), strict=True)
-        except RuntimeError as error:
-            raise CorpusError(
-                f"{folder}: the weights do not fit ({error})", "import them again"
-            ) from error
-        return cls(bundle, network.to(chosen).eval(), chosen, open_faces(None))
+        bundle = bundle_for(cls, folder)
+        network, chosen = trained(Meso4, bundle, device, threads)
+        return cls(bundle, network, chosen, open_faces(None))
 
     def judge(self, crops: np.ndarray) -> list[FaceScore]:
         import torch

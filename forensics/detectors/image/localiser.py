@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from forensics.detectors.bundle import Bundle
 from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
+from forensics.detectors.image.network import bundle_for, trained
 from forensics.detectors.image.planes import spread
 from forensics.detectors.network_detector import checked_architecture
-from forensics.errors import CorpusError, MissingRequirement, UsageError
+from forensics.errors import MissingRequirement
 from forensics.media.image import Picture
 
 if TYPE_CHECKING:
@@ -50,9 +51,6 @@ class LocaliserDetector(ImageDetector):
     def from_folder(
         cls, folder: Path | None, device: str = "cpu", threads: int | None = None
     ) -> Self:
-        import torch
-
-        from forensics.detectors.torch_runner import available
         from forensics.networks.localiser.network import Localiser, LocaliserConfig
 
         if folder is None:
@@ -60,27 +58,10 @@ class LocaliserDetector(ImageDetector):
                 "the localiser needs weights",
                 "name a folder that forensics train configs/localiser-small.yaml wrote",
             )
-        bundle = Bundle.load(folder)
-        made_for = bundle.config.detector, bundle.config.detector_version
-        if made_for != (cls.name, cls.version):
-            raise UsageError(
-                f"{folder} holds weights of {' '.join(made_for)}, not of {cls.name} {cls.version}",
-                "name other weights",
-            )
-        chosen = available(device, ("cpu", "cuda"))
-        if threads is not None:
-            torch.set_num_threads(threads)
+        bundle = bundle_for(cls, folder)
         config = checked_architecture(LocaliserConfig, bundle.config.architecture, cls.name)
-        network = Localiser(config)
-        try:
-            network.load_state_dict(bundle.tensors(), strict=True)
-        except RuntimeError as error:
-            raise CorpusError(
-                f"{folder}: the weights do not fit their architecture ({error})",
-                "get the weights again",
-            ) from error
-        network = network.to(chosen, memory_format=torch.channels_last)  # pyright: ignore
-        return cls(bundle, network.eval(), chosen)
+        network, chosen = trained(lambda: Localiser(config), bundle, device, threads)
+        return cls(bundle, network, chosen)
 
     def examine(self, picture: Picture) -> Finding:
         import torch

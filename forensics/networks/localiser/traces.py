@@ -69,28 +69,33 @@ class Traces(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
     def forward(self, pixels: Tensor, tables: Tensor) -> Tensor:
+        """`planes`, normalised and no further than 6 from 0."""
+        with torch.no_grad():
+            return self.scaled(self.planes(pixels, tables)).clamp(-6, 6)
+
+    @torch.no_grad()
+    def planes(self, pixels: Tensor, tables: Tensor) -> Tensor:
         """
         Args:
             pixels: (B, 3, H, W) in [0, 255], H and W multiples of 8.
             tables: (B, 8, 8), the luma table in natural order; zeros where it is not known.
 
         Returns:
-            (B, channels, H / 8, W / 8), no further than 6 from 0.
+            (B, channels, H / 8, W / 8), as measured.
         """
-        with torch.no_grad():
-            grey = luma(pixels)
-            blue, red = (
-                (0.564 * (pixels[:, 2:] - grey - 128)),
-                (0.713 * (pixels[:, :1] - grey - 128)),
-            )
-            planes = [
-                *self._residuals(grey, blue, red),
-                *_phases(grey),
-                *self._coefficients(grey, tables),
-                *_seen(grey, blue, red),
-                *self._co_occurrences(pixels),
-            ]
-            return self.scaled(torch.cat(planes, 1)).clamp(-6, 6)
+        grey = luma(pixels)
+        blue, red = (
+            (0.564 * (pixels[:, 2:] - grey - 128)),
+            (0.713 * (pixels[:, :1] - grey - 128)),
+        )
+        planes = [
+            *self._residuals(grey, blue, red),
+            *_phases(grey),
+            *self._coefficients(grey, tables),
+            *_seen(grey, blue, red),
+            *self._co_occurrences(pixels),
+        ]
+        return torch.cat(planes, 1)
 
     def _residuals(self, grey: Tensor, blue: Tensor, red: Tensor) -> list[Tensor]:
         filters: Tensor = self.filters  # pyright: ignore

@@ -7,6 +7,7 @@ says how to make a folder with random ones: a new one adds its line there.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,38 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from helpers import random_bundle
 
+from forensics.detectors.image import base
 from forensics.detectors.image.base import IMAGE_DETECTORS, Finding, ImageDetector
 from forensics.detectors.image.planes import Plane
 from forensics.errors import MissingRequirement
 from forensics.media.image import Picture, encode_image, read_image
+from forensics.networks.face_classifier import FaceClassifier, FaceClassifierConfig
+from forensics.networks.localiser.network import Localiser, LocaliserConfig
+from forensics.networks.meso4 import Meso4
+from forensics.networks.regeneration import Regeneration, RegenerationConfig
 
-# Detector → what fills an empty folder with small random weights for it.
-READY: dict[str, Callable[[Path], None]] = {}
+SHIPPED = Path(base.__file__).parent / "weights" / "default"
+
+
+def _random(name: str, build: Callable[[], torch.nn.Module]) -> Callable[[Path], object]:
+    def fill(folder: Path) -> object:
+        torch.manual_seed(0)
+        return random_bundle.save_for_pictures(name, build(), folder)
+
+    return fill
+
+
+# Detector → what fills an empty folder with weights for it: small random ones where it can be.
+READY: dict[str, Callable[[Path], object]] = {
+    "face-classifier": _random("face-classifier", lambda: FaceClassifier(FaceClassifierConfig())),
+    "image-fusion": lambda folder: shutil.copytree(SHIPPED, folder, dirs_exist_ok=True),
+    "localiser": _random("localiser", lambda: Localiser(LocaliserConfig(channels=8))),
+    "meso4": _random("meso4", Meso4),
+    "regeneration": _random("regeneration", lambda: Regeneration(RegenerationConfig(hidden=4))),
+}
 
 NAMES = IMAGE_DETECTORS.names()
 WITHOUT_WEIGHTS = [name for name in NAMES if not IMAGE_DETECTORS.get(name).needs_weights]

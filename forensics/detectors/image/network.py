@@ -1,0 +1,63 @@
+"""What image detectors with a torch network share: weights made for them, on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from forensics.detectors.bundle import Bundle
+from forensics.detectors.image.base import ImageDetector
+from forensics.errors import CorpusError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+N = TypeVar("N", bound="nn.Module")
+
+
+def bundle_for(detector: type[ImageDetector], folder: Path) -> Bundle:
+    """The weights folder, if it is this detector's.
+
+    Raises:
+        MissingRequirement, UsageError, CorpusError: as `Bundle.load`; UsageError too when it is
+            another detector's.
+    """
+    bundle = Bundle.load(folder)
+    found = bundle.config.detector, bundle.config.detector_version
+    if found != (detector.name, detector.version):
+        raise UsageError(
+            f"{folder} holds weights of {' '.join(found)}, not of {detector.name} "
+            f"{detector.version}",
+            "name other weights",
+        )
+    return bundle
+
+
+def trained(
+    build: Callable[[], N], bundle: Bundle, device: str, threads: int | None
+) -> tuple[N, torch.device]:
+    """The network with the bundle's weights, in evaluation mode on a device.
+
+    Raises:
+        CorpusError: the weights do not fit it.
+        MissingRequirement: there is no such device.
+    """
+    import torch
+
+    from forensics.detectors.torch_runner import available
+
+    chosen = available(device, ("cpu", "cuda"))
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        network = build()
+        network.load_state_dict(bundle.tensors(), strict=True)
+    except (RuntimeError, ValueError) as error:
+        raise CorpusError(
+            f"{bundle.folder}: the weights do not fit their architecture ({error})",
+            "get the weights again",
+        ) from error
+    network = network.to(chosen, memory_format=torch.channels_last)  # pyright: ignore
+    return network.eval(), chosen

@@ -1,0 +1,75 @@
+"""Whether a generator's decoder made the whole picture anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from forensics.detectors.bundle import Bundle
+from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
+from forensics.detectors.image.network import bundle_for, trained
+from forensics.detectors.network_detector import checked_architecture
+from forensics.errors import MissingRequirement
+from forensics.media.image import Picture
+
+if TYPE_CHECKING:
+    import torch
+
+    from forensics.networks.regeneration import Regeneration
+
+LEAST_SIDE = 96
+
+
+@register_image_detector
+class RegenerationDetector(ImageDetector):
+    """Raw score = logit of not made anew. It says nothing of places, and nothing of edits that were
+    pasted back: those are the localiser's."""
+
+    name: ClassVar[str] = "regeneration"
+    version: ClassVar[str] = "1"
+    licence: ClassVar[str] = "Apache-2.0"
+    summary: ClassVar[str] = "Trained network: did a generator's decoder make every pixel?"
+    paper: ClassVar[str] = "own design, on the statistics that the localiser looks at"
+    needs_weights: ClassVar[bool] = True
+
+    def __init__(self, bundle: Bundle, network: Regeneration, device: torch.device):
+        import torch
+
+        self.bundle = bundle
+        self.runtime = f"torch {torch.__version__}, {device}"
+        self._network, self._device = network, device
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path | None, device: str = "cpu", threads: int | None = None
+    ) -> Self:
+        from forensics.networks.regeneration import Regeneration, RegenerationConfig
+
+        if folder is None:
+            raise MissingRequirement(
+                "regeneration needs weights",
+                "name a folder that forensics train regeneration --shards CORPUS wrote",
+            )
+        bundle = bundle_for(cls, folder)
+        config = checked_architecture(RegenerationConfig, bundle.config.architecture, cls.name)
+        network, chosen = trained(lambda: Regeneration(config), bundle, device, threads)
+        return cls(bundle, network, chosen)
+
+    def examine(self, picture: Picture) -> Finding:
+        import torch
+
+        from forensics.networks.regeneration import picture_planes, statistics
+
+        if min(picture.height, picture.width) < LEAST_SIDE:
+            return Finding(
+                None,
+                f"{picture.width} x {picture.height} pixels: at least {LEAST_SIDE} are needed "
+                "along each side",
+            )
+        table = picture.quantisation[0] if picture.quantisation else None
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            planes = picture_planes(self._network.traces, picture.pixels, table, self._device)
+        row = torch.from_numpy(statistics(planes, table))[None].to(self._device)
+        with torch.inference_mode():
+            score = float(self._network(row).double())
+        return Finding(score, details={"windows": len(planes), "table_known": table is not None})
