@@ -160,7 +160,24 @@ def _on_pictures(
     """A localiser, a face classifier or a face encoder."""
     from forensics.training.detector.processes import processes
 
-    what = f"a {task.replace('-', ' ')} is trained"
+    corpus = _corpus_of_pictures(task, settings, shards, source, where, seeds)
+    kind, train = _trainer(task)
+    config = checked(kind, settings, name)
+    with processes(device) as among:
+        used = _loaders(among) if loaders is None else loaders
+        return train(config, corpus, out, among, workers=workers, loaders=used, command=command)
+
+
+def _corpus_of_pictures(
+    task: str,
+    settings: dict[str, Any],
+    shards: str | None,
+    source: str | None,
+    where: Mapping[str, str] | None,
+    seeds: Sequence[int],
+) -> str:
+    """The corpus of a task that has one and one seed, which goes into the settings."""
+    what = f"{task} is trained"
     if shards is None or source is not None or where:
         raise UsageError(
             f"{what} on a corpus of pictures",
@@ -170,11 +187,7 @@ def _on_pictures(
         raise UsageError(f"{what} with one seed", "name one")
     if seeds:
         settings["seed"] = seeds[0]
-    kind, train = _trainer(task)
-    config = checked(kind, settings, name)
-    with processes(device) as among:
-        used = _loaders(among) if loaders is None else loaders
-        return train(config, shards, out, among, workers=workers, loaders=used, command=command)
+    return shards
 
 
 def _trainer(task: str) -> tuple[type[BaseModel], Callable[..., BaseModel]]:
@@ -235,20 +248,11 @@ def _regeneration(
     from forensics.training.regeneration.config import RegenerationTrainConfig
     from forensics.training.regeneration.train import train
 
-    what = "a regeneration detector is trained"
-    if shards is None or source is not None or where:
-        raise UsageError(
-            f"{what} on a corpus of pictures",
-            "name it with --shards, and leave out --source and --where",
-        )
+    corpus = _corpus_of_pictures("regeneration", settings, shards, source, where, seeds)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError(f"{what} by one process", "call it without torchrun")
-    if len(seeds) > 1:
-        raise UsageError(f"{what} with one seed", "name one")
-    if seeds:
-        settings["seed"] = seeds[0]
+        raise UsageError("regeneration is trained by one process", "call it without torchrun")
     config = checked(RegenerationTrainConfig, settings, name)
-    return train(config, shards, out, checked_device(device), command)
+    return train(config, corpus, out, checked_device(device), command)
 
 
 def _loaders(among: Processes) -> int:

@@ -76,7 +76,7 @@ def registered():
 def card(**changes) -> BundleCard:
     given = {
         "detector": "image-fusion",
-        "detector_version": "1",
+        "detector_version": "2",
         "architecture": {},
         "trained_on": "a test",
         "licence": "CC0-1.0",
@@ -87,7 +87,7 @@ def card(**changes) -> BundleCard:
 MODEL = FusionModel(
     centre=np.array([[1.0, -3.0], [1.0, -3.0], [128.0, 0.0]]),
     spread=np.array([[2.0, 1.0], [2.0, 1.0], [64.0, 1.0]]),
-    weight=np.array([[1.0, -0.5], [0.8, 0.0], [0.25, 0.0]]),
+    weight=np.array([[[1.0, -0.5], [0.8, 0.0], [0.25, 0.0]]]),
     bias=np.array([0.5]),
 )
 
@@ -96,7 +96,8 @@ MODEL = FusionModel(
 def folder(tmp_path):
     """A fusion of three parts, one of them with weights."""
     place = tmp_path / "fusion"
-    own = Bundle.save(place / "learned-red", card(detector="learned-red"), {"w": torch.zeros(1)})
+    learned = card(detector="learned-red", detector_version="1")
+    own = Bundle.save(place / "learned-red", learned, {"w": torch.zeros(1)})
     parts = [
         {"name": "learned-red", "version": "1", "weights_sha256": own.weights_sha256},
         {"name": "red", "version": "1", "weights_sha256": None},
@@ -146,6 +147,22 @@ def test_one_part_can_only_say_so_much():
     assert MODEL.scores(far)[0] == REACH + 0.5
 
 
+def test_two_modes_are_a_mixture_and_each_part_speaks_for_the_likelier():
+    model = FusionModel(
+        centre=np.zeros((2, 2)),
+        spread=np.ones((2, 2)),
+        weight=np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [2.0, 0.0]]]),
+        bias=np.array([0.0, 1.0]),
+    )
+    found = np.array([[[-3.0, np.nan], [1.0, np.nan]], [[0.0, np.nan], [-2.0, np.nan]]])
+    # By hand: LLRs (-3, 3) and (0, -3); -log(e^3 + e^-3) = -3.0025, -log(1 + e^3) = -3.0486.
+    assert model.by_mode(found).tolist() == [[-3.0, 3.0], [0.0, -3.0]]
+    assert model.scores(found) == pytest.approx([-3.002476, -3.048587], abs=1e-6)
+    # Shares e^3 / (e^3 + e^-3) = 0.99753 and 1 / (1 + e^3) = 0.04743 for the first mode.
+    assert model.contributions(found)[0] == pytest.approx([-2.992582, 0.004945], abs=1e-6)
+    assert model.contributions(found)[1] == pytest.approx([0.0, -4 * 0.952574], abs=1e-5)
+
+
 def test_the_map_is_raised_where_sure_parts_mark_and_nowhere_else(folder):
     right = (40, 20, 60, 30)  # the learned part is blind there
     found = ImageFusion.from_folder(folder).examine(Picture(scene(red=right)))
@@ -165,7 +182,7 @@ def test_without_a_learned_part_the_map_hints_below_one_half():
         model = FusionModel(
             centre=np.array([[1e3, 0.0], [0.0, 0.0]]),
             spread=np.ones((2, 2)),
-            weight=np.array([[weight, 0.0], [0.0, 0.0]]),
+            weight=np.array([[[weight, 0.0], [0.0, 0.0]]]),
             bias=np.zeros(1),
         )
         parts = (Red(calibrated=False), Wide())

@@ -71,8 +71,10 @@ def test_a_fusion_is_fitted_calibrated_measured_and_judges(corpus, config, tmp_p
     report = run(config, tmp_path / "run", shards=str(corpus), command="forensics train x")
     bundle = Bundle.load(tmp_path / "run" / "bundle")
     assert bundle.calibration == report.calibration and bundle.thresholds == (report.threshold,)
-    assert report.parts["red"][0] > 0.2 and report.parts["upside"][0] == 0.0
-    assert abs(report.parts["coin"][0]) < 0.1 < 0.3 < report.parts["coin"][2] < 0.7
+    (weights,) = report.weights.values()
+    assert weights["red"][0] > 0.2 and weights["upside"][0] == 0.0
+    assert abs(weights["coin"][0]) < 0.1 < 0.3 < report.judged["coin"] < 0.7
+    assert bundle.config.architecture["modes"] == ["composite"] == list(report.weights)
     assert bundle.config.measured == report.measured
     dev = {m.metric: m for m in report.measured if "dev" in m.on}
     test = {m.metric: m for m in report.measured if "test" in m.on}
@@ -80,7 +82,7 @@ def test_a_fusion_is_fitted_calibrated_measured_and_judges(corpus, config, tmp_p
     assert {"image auc, copymove", "image auc, splice", "image auc, mode composite"} < set(test)
     assert dev["false alarms"].value <= 0.05 and test["false alarms"].interval is not None
     assert report.threshold.n_bonafide == 36 and "hardest system" in report.threshold.origin
-    assert json.loads((tmp_path / "run" / "report.json").read_text())["parts"]
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["weights"]
     assert "| red |" in str(report)
     forged, real = detect([scene(red=(10, 6, 26, 18)), scene()], tmp_path / "run" / "bundle")
     assert forged.label == "manipulated" and real.label == "bonafide"
@@ -162,7 +164,8 @@ def test_scores_are_llrs_of_groups_that_the_model_did_not_see():
     found, system, _ = table(4000)
     rng = np.random.default_rng(1)
     group = rng.integers(0, 40, 4000).astype(str)
-    scores = held_out_scores(found, system, group, penalty=1e-4, folds=5)
+    mode = np.where(system == "bonafide", "", "composite")
+    scores = held_out_scores(found, system, mode, group, penalty=1e-4, folds=5)
     missing = np.isnan(found[:, 0, 0])
     assert np.abs(scores[missing]).max() < 0.5
     # The true LLR of N(1.5, 1) against N(-1.5, 1) is 3 x.
@@ -175,20 +178,47 @@ def test_the_gradient_is_that_of_the_loss_and_the_best_is_found():
     found, system, _ = table()
     real = system == "bonafide"
     weights = balanced(real, system)
-    model = fit_fusion(found, weights, real, 0.02)
+    model = fit_fusion(found, weights, np.where(real, "", "composite"), 0.02)
 
     def loss(weight, bias):
-        z = (model.standardised(found) * weight).sum((1, 2)) + bias
+        z = (model.standardised(found) * weight[0]).sum((1, 2)) + bias[0]
         return np.average(np.logaddexp(0, z) - real * z, weights=weights) + 0.02 * (weight**2).sum()
 
-    best = loss(model.weight, model.bias[0])
+    assert_best(model, loss)
+    assert model.weight[0, 0, 1] == model.weight[0, 1, 1] == 0.0
+
+
+def assert_best(model, loss):
+    best = loss(model.weight, model.bias)
     rng = np.random.default_rng(0)
     for _ in range(50):
-        step = rng.normal(size=model.weight.shape) * 0.02
-        moved = model.weight + step
-        moved[:, 0] = np.maximum(moved[:, 0], 0)
-        assert loss(moved, model.bias[0] + rng.normal() * 0.02) >= best - 1e-7
-    assert model.weight[0, 1] == model.weight[1, 1] == 0.0
+        moved = model.weight + rng.normal(size=model.weight.shape) * 0.02
+        moved[..., 0] = np.maximum(moved[..., 0], 0)
+        assert loss(moved, model.bias + rng.normal(size=model.bias.shape) * 0.02) >= best - 1e-7
+
+
+def test_each_mode_trusts_the_part_that_sees_it():
+    """Half of the forgeries are seen by the first part, half by the second."""
+    rng = np.random.default_rng(3)
+    mode = rng.choice(["", "", "composite", "regenerated"], 2000)
+    found = np.full((2000, 2, 2), np.nan)
+    for part, seen in enumerate(("composite", "regenerated")):
+        found[:, part, 0] = rng.normal(size=2000) - 3.0 * (mode == seen)
+    weights = balanced(mode == "", np.where(mode == "", "bonafide", mode))
+    model = fit_fusion(found, weights, mode, 1e-3)
+
+    def loss(weight, bias):
+        llr = np.einsum("npf,kpf->nk", model.standardised(found), weight) + bias
+        odds = np.column_stack([np.zeros(len(llr)), -llr])
+        right = (mode == "composite") + 2 * (mode == "regenerated")
+        chosen = np.logaddexp.reduce(odds, axis=1) - odds[np.arange(len(odds)), right]
+        return np.average(chosen, weights=weights) + 1e-3 * (weight**2).sum()
+
+    assert_best(model, loss)
+    trusted = model.weight[:, :, 0]
+    assert trusted[0, 0] > 4 * trusted[0, 1] and trusted[1, 1] > 4 * trusted[1, 0]
+    forged, real = model.scores(found[mode != ""]), model.scores(found[mode == ""])
+    assert np.mean(forged < 0) > 0.85 and np.mean(real > 0) > 0.85
 
 
 def test_systems_weigh_the_same():

@@ -3,7 +3,9 @@
 Each part gives a raw score and the share of the picture that it marks. A logistic regression on
 both, fitted by `forensics train image-fusion` on pictures that no part was trained on, adds what
 they are worth (Brümmer et al., IEEE TASLP 15(7), 2007, fuse speaker detectors so). What a part
-cannot judge adds nothing, neither for nor against.
+cannot judge adds nothing, neither for nor against. A picture is forged one way or another: an edit
+that was pasted back and a frame that was made anew leave other traces, so each of these modes has
+weights of its own, and the score is the likelihood ratio of their mixture.
 
 The heatmap is that of the learned part; without one it is the mean of what the others say, kept
 below 0.5, because their maps are not calibrated. It is raised to at least 0.75 where a part without
@@ -49,11 +51,13 @@ def figures(finding: Finding) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class FusionModel:
-    """`bias + sum of weight * clip((figure - centre) / spread)` over the figures that are there.
+    """For each of K modes `bias + sum of weight * clip((figure - centre) / spread)` over the
+    figures that are there: the LLR of pristine against forged so. Together: of forged at all.
 
     Attributes:
-        centre, spread, weight: float64 (P, 2), of each part's score and area.
-        bias: float64 (1,).
+        centre, spread: float64 (P, 2), of each part's score and area.
+        weight: float64 (K, P, 2).
+        bias: float64 (K,), how often each mode is met among them.
     """
 
     centre: np.ndarray
@@ -65,13 +69,22 @@ class FusionModel:
         """Figures (..., P, 2), NaN where absent → bounded, and 0 where absent."""
         return np.nan_to_num(np.clip((found - self.centre) / self.spread, -REACH, REACH))
 
+    def by_mode(self, found: np.ndarray) -> np.ndarray:
+        """Figures (..., P, 2) → LLRs against each mode (..., K)."""
+        return np.einsum("...pf,kpf->...k", self.standardised(found), self.weight) + self.bias
+
     def contributions(self, found: np.ndarray) -> np.ndarray:
-        """Figures (..., P, 2) → what each part adds (..., P), higher = bona fide."""
-        return (self.weight * self.standardised(found)).sum(axis=-1)
+        """Figures (..., P, 2) → what each part adds (..., P), higher = bona fide; of the modes as
+        likely as each is for that picture."""
+        added = np.einsum("...pf,kpf->...kp", self.standardised(found), self.weight)
+        odds = -self.by_mode(found)
+        shares = np.exp(odds - odds.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        return (shares[..., None] * added).sum(axis=-2)
 
     def scores(self, found: np.ndarray) -> np.ndarray:
         """Figures (..., P, 2) → raw scores (...)."""
-        return self.contributions(found).sum(axis=-1) + self.bias[0]
+        return -np.logaddexp.reduce(-self.by_mode(found), axis=-1)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {name: getattr(self, name) for name in ("centre", "spread", "weight", "bias")}
@@ -80,7 +93,7 @@ class FusionModel:
 @register_image_detector
 class ImageFusion(ImageDetector):
     name = "image-fusion"
-    version = "1"
+    version = "2"
     licence = "Apache-2.0"
     summary = "the learned localiser and the classical methods together, calibrated"
     paper = "logistic fusion as in Brümmer et al., IEEE TASLP 15(7), 2007"
@@ -113,8 +126,8 @@ class ImageFusion(ImageDetector):
             raise CorpusError(
                 f"{bundle.folder}: not the weights of a fusion", "get the weights again"
             ) from error
-        if model.weight.shape != (len(listed), 2):
-            what = f"{bundle.folder}: weights for {len(model.weight)} parts, {len(listed)} listed"
+        if model.weight.shape != (len(model.bias), len(listed), 2):
+            what = f"{bundle.folder}: weights of {model.weight.shape}, {len(listed)} parts listed"
             raise CorpusError(what, "get the weights again")
         parts = [_part(bundle.folder, one, device, threads) for one in listed]
         return cls(bundle, model, parts)

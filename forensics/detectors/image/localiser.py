@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from forensics.detectors.bundle import Bundle
-from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
-from forensics.detectors.image.network import bundle_for, trained
+from forensics.detectors.image.base import Finding, register_image_detector
+from forensics.detectors.image.network import NetworkImageDetector
 from forensics.detectors.image.planes import spread
 from forensics.detectors.network_detector import checked_architecture
-from forensics.errors import MissingRequirement
 from forensics.media.image import Picture
 
 if TYPE_CHECKING:
-    import torch
-
     from forensics.networks.localiser.network import Localiser
 
 LEAST_SIDE = 64
 
 
 @register_image_detector
-class LocaliserDetector(ImageDetector):
+class LocaliserDetector(NetworkImageDetector["Localiser"]):
     """Raw score = logit of bona fide; heatmap 0.5 = the cut that was best on held-out edits.
 
     Pictures go through in tiles, so that memory beyond the picture and its heatmap does not grow
@@ -37,31 +33,13 @@ class LocaliserDetector(ImageDetector):
         "own design; SRM: Fridrich and Kodovský 2012, constrained convolution: Bayar and Stamm "
         "2016, DCT histograms: Kwon et al. 2022"
     )
-    needs_weights: ClassVar[bool] = True
-    runtime: str = "torch"
-
-    def __init__(self, bundle: Bundle, network: Localiser, device: torch.device):
-        import torch
-
-        self.bundle = bundle
-        self.runtime = f"torch {torch.__version__}, {device}"
-        self._network, self._device = network, device
+    made_by: ClassVar[str] = "forensics train localiser-small --shards CORPUS"
 
     @classmethod
-    def from_folder(
-        cls, folder: Path | None, device: str = "cpu", threads: int | None = None
-    ) -> Self:
+    def network(cls, architecture: Mapping[str, Any]) -> Localiser:
         from forensics.networks.localiser.network import Localiser, LocaliserConfig
 
-        if folder is None:
-            raise MissingRequirement(
-                "the localiser needs weights",
-                "name a folder that forensics train configs/localiser-small.yaml wrote",
-            )
-        bundle = bundle_for(cls, folder)
-        config = checked_architecture(LocaliserConfig, bundle.config.architecture, cls.name)
-        network, chosen = trained(lambda: Localiser(config), bundle, device, threads)
-        return cls(bundle, network, chosen)
+        return Localiser(checked_architecture(LocaliserConfig, architecture, cls.name))
 
     def examine(self, picture: Picture) -> Finding:
         import torch

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from forensics.detectors.bundle import Bundle
 from forensics.detectors.image.base import ImageDetector
-from forensics.errors import CorpusError, UsageError
+from forensics.errors import CorpusError, MissingRequirement, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -61,3 +62,43 @@ def trained(
         ) from error
     network = network.to(chosen, memory_format=torch.channels_last)  # pyright: ignore
     return network.eval(), chosen
+
+
+class NetworkImageDetector(ImageDetector, Generic[N]):
+    """Subclasses name their network and judge with it.
+
+    Attributes:
+        made_by: the command that makes its weights.
+    """
+
+    needs_weights: ClassVar[bool] = True
+    made_by: ClassVar[str]
+    runtime: str = "torch"
+
+    def __init__(self, bundle: Bundle, network: N, device: torch.device):
+        import torch
+
+        self.bundle = bundle
+        self.runtime = f"torch {torch.__version__}, {device}"
+        self._network, self._device = network, device
+
+    @classmethod
+    @abstractmethod
+    def network(cls, architecture: Mapping[str, Any]) -> N:
+        """A new network; `architecture` holds fields of its config.
+
+        Raises:
+            UsageError: the architecture cannot be built.
+        """
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path | None, device: str = "cpu", threads: int | None = None
+    ) -> Self:
+        if folder is None:
+            raise MissingRequirement(
+                f"{cls.name} needs weights", f"name a folder that {cls.made_by} wrote"
+            )
+        bundle = bundle_for(cls, folder)
+        built = cls.network(bundle.config.architecture)
+        return cls(bundle, *trained(lambda: built, bundle, device, threads))

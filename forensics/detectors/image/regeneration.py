@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from forensics.detectors.bundle import Bundle
-from forensics.detectors.image.base import Finding, ImageDetector, register_image_detector
-from forensics.detectors.image.network import bundle_for, trained
+from forensics.detectors.image.base import Finding, register_image_detector
+from forensics.detectors.image.network import NetworkImageDetector
 from forensics.detectors.network_detector import checked_architecture
-from forensics.errors import MissingRequirement
 from forensics.media.image import Picture
 
 if TYPE_CHECKING:
-    import torch
-
     from forensics.networks.regeneration import Regeneration
 
 LEAST_SIDE = 96
 
 
 @register_image_detector
-class RegenerationDetector(ImageDetector):
+class RegenerationDetector(NetworkImageDetector["Regeneration"]):
     """Raw score = logit of not made anew. It says nothing of places, and nothing of edits that were
     pasted back: those are the localiser's."""
 
@@ -30,30 +26,13 @@ class RegenerationDetector(ImageDetector):
     licence: ClassVar[str] = "Apache-2.0"
     summary: ClassVar[str] = "Trained network: did a generator's decoder make every pixel?"
     paper: ClassVar[str] = "own design, on the statistics that the localiser looks at"
-    needs_weights: ClassVar[bool] = True
-
-    def __init__(self, bundle: Bundle, network: Regeneration, device: torch.device):
-        import torch
-
-        self.bundle = bundle
-        self.runtime = f"torch {torch.__version__}, {device}"
-        self._network, self._device = network, device
+    made_by: ClassVar[str] = "forensics train regeneration --shards CORPUS"
 
     @classmethod
-    def from_folder(
-        cls, folder: Path | None, device: str = "cpu", threads: int | None = None
-    ) -> Self:
+    def network(cls, architecture: Mapping[str, Any]) -> Regeneration:
         from forensics.networks.regeneration import Regeneration, RegenerationConfig
 
-        if folder is None:
-            raise MissingRequirement(
-                "regeneration needs weights",
-                "name a folder that forensics train regeneration --shards CORPUS wrote",
-            )
-        bundle = bundle_for(cls, folder)
-        config = checked_architecture(RegenerationConfig, bundle.config.architecture, cls.name)
-        network, chosen = trained(lambda: Regeneration(config), bundle, device, threads)
-        return cls(bundle, network, chosen)
+        return Regeneration(checked_architecture(RegenerationConfig, architecture, cls.name))
 
     def examine(self, picture: Picture) -> Finding:
         import torch

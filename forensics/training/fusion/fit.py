@@ -13,43 +13,52 @@ _LEAST = 20
 
 
 def fit_fusion(
-    found: np.ndarray, weights: np.ndarray, real: np.ndarray, penalty: float
+    found: np.ndarray, weights: np.ndarray, mode: np.ndarray, penalty: float
 ) -> FusionModel:
-    """Minimise the weighted cross-entropy plus `penalty` times the squared weights.
+    """Minimise the weighted cross-entropy of what each picture is, plus `penalty` times the squared
+    weights: multinomial logistic regression, with real pictures as the class of reference.
 
     A part's score may only count the way that it is meant, higher = bona fide: its weight is not
     negative. Its area may count either way.
 
     Args:
-        found: float64 (N, P, 2), NaN where absent; weights: (N,), mean 1; real: bool (N,).
+        found: float64 (N, P, 2), NaN where absent; weights: (N,), mean 1.
+        mode: str (N,): how each was forged, "" for real ones.
 
     Returns:
-        A `FusionModel`; a part that says nothing here weighs nothing.
+        A `FusionModel` of the modes in the order of their names; a part that says nothing here
+        weighs nothing.
 
     Raises:
         UsageError: a class is absent.
     """
     from scipy.optimize import minimize
 
-    if real.all() or not real.any():
+    modes = sorted(set(mode.tolist()) - {""})  # as `Table.modes` orders them
+    if not modes or not (mode == "").any():
         raise UsageError("both labels are needed to fit a fusion", "build a larger corpus")
     centre, spread = _scale(found)
-    blank = FusionModel(centre, spread, np.zeros(centre.shape), np.zeros(1))
+    shape = (len(modes), *centre.shape)
+    blank = FusionModel(centre, spread, np.zeros(shape), np.zeros(len(modes)))
     design = blank.standardised(found).reshape(len(found), -1)
-    target, total = real.astype(float), weights.sum()
+    design = np.hstack([design, np.ones((len(design), 1))])
+    target = (mode[:, None] == np.array(modes)).astype(float)
+    share = (weights / weights.sum())[:, None]
 
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        z = design @ w[:-1] + w[-1]
-        p = 1 / (1 + np.exp(-np.clip(z, -700, 700)))
-        value = weights @ (np.logaddexp(0.0, z) - target * z) / total
-        slope = weights * (p - target) / total
-        shrink = penalty * np.append(w[:-1], 0.0)
-        gradient = np.append(design.T @ slope, slope.sum()) + 2 * shrink
-        return float(value + shrink @ w), gradient
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        rows = flat.reshape(len(modes), -1)
+        odds = np.hstack([np.zeros((len(design), 1)), -design @ rows.T])
+        total = np.logaddexp.reduce(odds, axis=1, keepdims=True)
+        of_class = np.hstack([1 - target.sum(axis=1, keepdims=True), target])
+        value = float((share * (total - (of_class * odds).sum(axis=1, keepdims=True))).sum())
+        slope = share * (target - np.exp(odds[:, 1:] - total))
+        shrink = penalty * np.hstack([rows[:, :-1], np.zeros((len(modes), 1))])
+        return value + float((shrink * rows).sum()), (slope.T @ design + 2 * shrink).ravel()
 
-    bounds = [(0.0, None), (None, None)] * len(centre) + [(None, None)]
-    best = minimize(loss, np.zeros(design.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B")
-    return FusionModel(centre, spread, best.x[:-1].reshape(centre.shape), best.x[-1:])
+    bounds = [*[(0.0, None), (None, None)] * len(centre), (None, None)] * len(modes)
+    best = minimize(loss, np.zeros(len(bounds)), jac=True, bounds=bounds, method="L-BFGS-B").x
+    rows = best.reshape(len(modes), -1)
+    return FusionModel(centre, spread, rows[:, :-1].reshape(shape), rows[:, -1])
 
 
 def balanced(real: np.ndarray, system: np.ndarray) -> np.ndarray:
@@ -64,7 +73,12 @@ def balanced(real: np.ndarray, system: np.ndarray) -> np.ndarray:
 
 
 def held_out_scores(
-    found: np.ndarray, system: np.ndarray, group: np.ndarray, penalty: float, folds: int
+    found: np.ndarray,
+    system: np.ndarray,
+    mode: np.ndarray,
+    group: np.ndarray,
+    penalty: float,
+    folds: int,
 ) -> np.ndarray:
     """Scores (N,) of each item by a model that saw none of its group.
 
@@ -83,7 +97,7 @@ def held_out_scores(
     for one in range(folds):
         train = fold != one
         weights = balanced(real[train], system[train])
-        model = fit_fusion(found[train], weights, real[train], penalty)
+        model = fit_fusion(found[train], weights, mode[train], penalty)
         scores[~train] = model.scores(found[~train])
     return scores
 

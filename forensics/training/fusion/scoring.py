@@ -51,6 +51,9 @@ class Table:
     def systems(self) -> list[str]:
         return sorted(set(self.system[~self.is_bonafide].tolist()))
 
+    def modes(self) -> list[str]:
+        return sorted(set(self.mode.tolist()) - {""})
+
 
 def load_parts(names: Iterable[str], weights: dict[str, str], device: str) -> list[ImageDetector]:
     """The parts, ready.

@@ -43,21 +43,27 @@ class FusionReport(BaseModel):
     """The result of `forensics train` for a fusion; its `str` is for people.
 
     Attributes:
-        parts: part → (weight of its score, weight of its area, share of pictures it can judge).
+        weights: mode → part → (weight of its score, weight of its area).
+        judged: part → share of pictures that it can judge.
         measured: what the bundle says as well.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    parts: dict[str, tuple[float, float, float]]
+    weights: dict[str, dict[str, tuple[float, float]]]
+    judged: dict[str, float]
     calibration: Calibration
     threshold: Threshold
     measured: tuple[Measurement, ...]
 
     def __str__(self) -> str:
-        rows = ["| part | weight of score | of area | can judge |", "| --- | --- | --- | --- |"]
-        for name, (score, area, share) in self.parts.items():
-            rows.append(f"| {name} | {score:.3f} | {area:+.3f} | {100 * share:.0f} % |")
+        heads = [f"{mode}: score | area" for mode in self.weights]
+        rows = [f"| part | {' | '.join(heads)} | can judge |"]
+        rows.append("| --- |" + " --- | --- |" * len(heads) + " --- |")
+        for name, share in self.judged.items():
+            pairs = (of[name] for of in self.weights.values())
+            cells = " | ".join(f"{score:.3f} | {area:+.3f}" for score, area in pairs)
+            rows.append(f"| {name} | {cells} | {100 * share:.0f} % |")
         rows += ["", "| measured on | metric | value |", "| --- | --- | --- |"]
         for one in self.measured:
             interval = "" if one.interval is None else " ({:.3f} to {:.3f})".format(*one.interval)
@@ -132,27 +138,39 @@ def measurements(
     real = table.is_bonafide
     if len(np.unique(table.group)) < 2 or real.all() or not real.any():
         return []
-    found = bootstrap(lambda a, b: auc(a, b), raw, real, table.group)
     alarms = p_manipulated(calibration.llr(raw[real])) > threshold.manipulated_above
     shares = clustered_share(alarms, table.group[real])
     rows: list[dict[str, Any]] = [
-        {"metric": "image auc", "value": found.value, "interval": (found.low, found.high)},
+        {"metric": "image auc", **_area(raw, table, ~real)},
         {"metric": "false alarms", "value": float(alarms.mean()), "interval": shares},
     ]
-    named = [(f"image auc, {name}", table.system == name) for name in table.systems()]
-    modes = sorted(set(table.mode[~real].tolist()))
-    named += [(f"image auc, mode {mode}", table.mode == mode) for mode in modes]
-    rows += [{"metric": name, "value": auc(raw[real], raw[chosen])} for name, chosen in named]
+    rows += [
+        {"metric": f"image auc, {name}", "value": auc(raw[real], raw[table.system == name])}
+        for name in table.systems()
+    ]
+    rows += [
+        {"metric": f"image auc, mode {mode}", **_area(raw, table, table.mode == mode)}
+        for mode in table.modes()
+    ]
     return [Measurement(on=on, command=command, **row) for row in rows]
+
+
+def _area(raw: np.ndarray, table: Table, forged: np.ndarray) -> dict[str, Any]:
+    """Image AUC of these against real pictures, with its interval over scenes."""
+    chosen = forged | table.is_bonafide
+    found = bootstrap(auc, raw[chosen], table.is_bonafide[chosen], table.group[chosen])
+    return {"value": found.value, "interval": (found.low, found.high)}
 
 
 def _fitted(
     config: FusionConfig, table: Table, corpus: str, command: str
 ) -> tuple[FusionReport, FusionModel]:
     real = table.is_bonafide
-    raw = held_out_scores(table.found, table.system, table.group, config.penalty, config.folds)
+    raw = held_out_scores(
+        table.found, table.system, table.mode, table.group, config.penalty, config.folds
+    )
     weights = balanced(real, table.system)
-    model = fit_fusion(table.found, weights, real, config.penalty)
+    model = fit_fusion(table.found, weights, table.mode, config.penalty)
     unseen = f"{corpus}, {config.split} split, scenes that the fusion did not see"
     calibration = fit_affine(raw[real], raw[~real], f"pictures of {unseen}")
     hardest = _hardest(table, raw, config.target_fnr)
@@ -166,13 +184,21 @@ def _fitted(
     if eer(raw[real], raw[hardest]).value > config.vouch_below_eer:
         threshold = threshold.model_copy(update={"bonafide_below": None})
     judged = np.isfinite(table.found[:, :, 0]).mean(axis=0)
-    parts = {
-        name: (float(score), float(area), float(share))
-        for name, (score, area), share in zip(config.parts, model.weight, judged, strict=True)
+    named = dict(zip(config.parts, judged.tolist(), strict=True))
+    modes = {
+        mode: {
+            name: (float(score), float(area))
+            for name, (score, area) in zip(config.parts, rows, strict=True)
+        }
+        for mode, rows in zip(table.modes(), model.weight, strict=True)
     }
     measured = measurements(unseen, raw, table, calibration, threshold, command)
     report = FusionReport(
-        parts=parts, calibration=calibration, threshold=threshold, measured=tuple(measured)
+        weights=modes,
+        judged=named,
+        calibration=calibration,
+        threshold=threshold,
+        measured=tuple(measured),
     )
     return report, model
 
@@ -232,7 +258,7 @@ def _write(
     card = BundleCard(
         detector=ImageFusion.name,
         detector_version=ImageFusion.version,
-        architecture={"parts": _listed(parts)},  # pyright: ignore[reportArgumentType]
+        architecture={"parts": _listed(parts), "modes": list(report.weights)},  # pyright: ignore
         calibration=report.calibration,
         thresholds=(report.threshold,),
         measured=report.measured,
