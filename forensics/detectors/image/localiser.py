@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from forensics.detectors.bundle import Bundle
 from forensics.detectors.image.base import Finding, register_image_detector
 from forensics.detectors.image.network import NetworkImageDetector
 from forensics.detectors.image.planes import spread
@@ -12,6 +13,8 @@ from forensics.detectors.network_detector import checked_architecture
 from forensics.media.image import Picture
 
 if TYPE_CHECKING:
+    import torch
+
     from forensics.networks.localiser.network import Localiser
 
 LEAST_SIDE = 64
@@ -40,6 +43,10 @@ class LocaliserDetector(NetworkImageDetector["Localiser"]):
         from forensics.networks.localiser.network import Localiser, LocaliserConfig
 
         return Localiser(checked_architecture(LocaliserConfig, architecture, cls.name))
+
+    def __init__(self, bundle: Bundle, network: Localiser, device: torch.device):
+        super().__init__(bundle, network, device)
+        network.quicken()
 
     def examine(self, picture: Picture) -> Finding:
         import torch

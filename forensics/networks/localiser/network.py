@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from forensics.networks.folding import fold_batch_norms
 from forensics.networks.localiser.blocks import Residual, convolved
 from forensics.networks.localiser.jpeg_stream import JpegStream
 from forensics.networks.localiser.relative import Spread, robust_spread
@@ -182,6 +183,14 @@ class Localiser(nn.Module):
         """Restore what a step of the optimiser may have broken."""
         if self.looked is not None:
             self.looked.planes.project()
+
+    def quicken(self) -> None:
+        """Fold batch norms, for good: what comes after only judges, in evaluation mode."""
+        place = next(self.parameters())
+        pixels, tables = place.new_full((1, 3, 64, 64), 128.0), place.new_ones(1, 8, 8)
+        pixels[..., ::3, ::5] = 90.0
+        with torch.inference_mode():
+            fold_batch_norms(self, lambda: self(pixels, tables).logits)
 
     def exported(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Architecture and weights, from which it is built without other files."""
