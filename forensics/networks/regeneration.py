@@ -107,7 +107,7 @@ def _known(table: np.ndarray | None) -> np.ndarray:
 
 def _starts(extent: int) -> list[int]:
     """Where windows begin along an axis: on the block grid, evenly spread."""
+    if extent <= WINDOW:
+        return [0]
     count = min(WINDOWS, -(-extent // WINDOW))
-    if count == 1:
-        return [max(0, extent - WINDOW) // 2 // CELL * CELL]
     return [round(at) // CELL * CELL for at in np.linspace(0, extent - WINDOW, count)]
