@@ -81,6 +81,21 @@ def clustered_share(
     return clopper_pearson(share * trials, trials, level)
 
 
+def value_with_interval(
+    metric: Callable[[np.ndarray, np.ndarray], float],
+    scores: np.ndarray,
+    is_bonafide: np.ndarray,
+    groups: np.ndarray,
+) -> tuple[float, tuple[float, float] | None]:
+    """A metric of bona fide and forged scores, and its interval over groups; no interval where
+    there are too few groups for one."""
+    try:
+        found = bootstrap(metric, scores, is_bonafide, groups)
+    except UsageError:
+        return metric(*split_by_label(scores, is_bonafide)), None
+    return found.value, (found.low, found.high)
+
+
 def resampled(
     metrics: Callable[[np.ndarray, np.ndarray], Sequence[float]],
     scores: np.ndarray,

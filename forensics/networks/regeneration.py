@@ -1,4 +1,4 @@
-"""Was the whole picture made anew? Statistics of all its cells → one raw score.
+"""Was the whole picture made anew? Statistics of its cells → one raw score.
 
 A decoder that drew every pixel leaves no place that stands out, so nothing is compared with the
 rest of the picture here: traces are taken as they are, averaged over it.
@@ -7,6 +7,7 @@ rest of the picture here: traces are taken as they are, averaged over it.
 from __future__ import annotations
 
 from itertools import product
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -17,8 +18,12 @@ from forensics.networks.localiser.traces import CELL, Traces
 
 _TABLE = 20  # entries of the quantisation table, by rows, that tell its quality
 _FURTHEST = 5.0  # standard deviations
-WINDOW, WINDOWS = 768, 2
-"""A larger picture is looked at in at most WINDOWS x WINDOWS windows of so many pixels a side."""
+WINDOW, WINDOWS = 768, 3
+"""A larger picture is looked at in at most WINDOWS x WINDOWS windows of so many pixels a side,
+evenly spread: what every pixel went through shows in a part of them."""
+
+
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class RegenerationConfig(BaseModel):
@@ -32,7 +37,7 @@ class RegenerationConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     hidden: int = Field(default=64, ge=1, le=4096)
-    dropout: tuple[float, float] = (0.2, 0.4)
+    dropout: tuple[Share, Share] = (0.2, 0.4)
 
 
 class Regeneration(nn.Module):
@@ -84,7 +89,9 @@ def picture_planes(
         part = pixels[top : top + WINDOW, left : left + WINDOW]
         height, width = (extent // CELL * CELL for extent in part.shape[:2])
         planes = torch.from_numpy(part[:height, :width].astype(np.float32)).permute(2, 0, 1)
-        found.append(traces.planes(planes[None].to(device), tables)[0])
+        # TF32 would move scores by more than rounding.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            found.append(traces.planes(planes[None].to(device), tables)[0])
     return found
 
 
@@ -110,4 +117,5 @@ def _starts(extent: int) -> list[int]:
     if extent <= WINDOW:
         return [0]
     count = min(WINDOWS, -(-extent // WINDOW))
-    return [round(at) // CELL * CELL for at in np.linspace(0, extent - WINDOW, count)]
+    even = np.linspace(0, extent - WINDOW, count)
+    return sorted({round(at) // CELL * CELL for at in even})

@@ -81,7 +81,7 @@ class DetectorEntry(_Frozen):
             where it is not calibrated.
         explanation: what it looked at, where it can tell.
         not_applicable: why it could not judge this input.
-        contribution: what a part added to the LLR of its fusion, higher = bona fide.
+        contribution: what a fusion's score would lack without a part, higher = bona fide.
         details: figures behind the score.
         says: the same in words.
         regions: of a part: what it calls manipulated, largest first.

@@ -147,7 +147,7 @@ def test_one_part_can_only_say_so_much():
     assert MODEL.scores(far)[0] == REACH + 0.5
 
 
-def test_two_modes_are_a_mixture_and_each_part_speaks_for_the_likelier():
+def test_two_modes_are_a_mixture_and_parts_add_what_would_be_lacking():
     model = FusionModel(
         centre=np.zeros((2, 2)),
         spread=np.ones((2, 2)),
@@ -158,9 +158,11 @@ def test_two_modes_are_a_mixture_and_each_part_speaks_for_the_likelier():
     # By hand: LLRs (-3, 3) and (0, -3); -log(e^3 + e^-3) = -3.0025, -log(1 + e^3) = -3.0486.
     assert model.by_mode(found).tolist() == [[-3.0, 3.0], [0.0, -3.0]]
     assert model.scores(found) == pytest.approx([-3.002476, -3.048587], abs=1e-6)
-    # Shares e^3 / (e^3 + e^-3) = 0.99753 and 1 / (1 + e^3) = 0.04743 for the first mode.
-    assert model.contributions(found)[0] == pytest.approx([-2.992582, 0.004945], abs=1e-6)
-    assert model.contributions(found)[1] == pytest.approx([0.0, -4 * 0.952574], abs=1e-5)
+    # Without the first part -log(1 + e^-3) and the same score, without the second
+    # -log(e^3 + e^-1) and -log(1 + e^-1).
+    without_first, without_second = [-0.048587, -3.048587], [-3.018150, -0.313262]
+    wanted = np.array([-3.002476, -3.048587]) - np.array([without_first, without_second])
+    np.testing.assert_allclose(model.contributions(found).T, wanted, atol=1e-5)
 
 
 def test_the_map_is_raised_where_sure_parts_mark_and_nowhere_else(folder):

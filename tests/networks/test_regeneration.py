@@ -41,17 +41,21 @@ def test_means_and_deviations_are_of_all_cells(traces):
     assert found[-1] == 1 and statistics(planes, None)[-1] == 0
 
 
-def test_a_large_picture_is_looked_at_in_its_corners(traces, monkeypatch):
+def test_a_large_picture_is_looked_at_in_even_windows(traces, monkeypatch):
     seen = []
     monkeypatch.setattr(
         Traces, "planes", lambda self, pixels, tables: seen.append(pixels) or pixels[:, :1]
     )
-    height, width = 3 * WINDOW + 5, WINDOW - 1
+    height, width = 5 * WINDOW, WINDOW - 1
     pixels = np.zeros((height, width, 3), np.uint8)
-    pixels[-WINDOW:, :, 0] = 9
+    for number in range(5):
+        pixels[number * WINDOW : (number + 1) * WINDOW] = number
     picture_planes(traces, pixels, None, CPU)
-    assert [tuple(one.shape[2:]) for one in seen] == [(WINDOW, WINDOW - 8), (WINDOW, WINDOW - 8)]
-    assert seen[0].max() == 0 and (seen[1][:, 0] == 9).float().mean() > 0.98
+    assert [tuple(one.shape[2:]) for one in seen] == [(WINDOW, WINDOW - 8)] * 3
+    assert [(float(one.min()), float(one.max())) for one in seen] == [(0, 0), (2, 2), (4, 4)]
+    seen.clear()
+    picture_planes(traces, pixels[: WINDOW + 7], None, CPU)
+    assert len(seen) == 1  # a second one would begin in the same cell
 
 
 def test_a_smoothed_picture_differs_from_its_original_everywhere(traces):

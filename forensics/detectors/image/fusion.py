@@ -29,6 +29,7 @@ from forensics.detectors.image.base import (
     ImageDetector,
     register_image_detector,
 )
+from forensics.detectors.image.network import bundle_for
 from forensics.detectors.image.planes import Plane
 from forensics.errors import CorpusError, UsageError
 from forensics.media.image import Picture
@@ -57,7 +58,7 @@ class FusionModel:
     Attributes:
         centre, spread: float64 (P, 2), of each part's score and area.
         weight: float64 (K, P, 2).
-        bias: float64 (K,), how often each mode is met among them.
+        bias: float64 (K,).
     """
 
     centre: np.ndarray
@@ -74,13 +75,14 @@ class FusionModel:
         return np.einsum("...pf,kpf->...k", self.standardised(found), self.weight) + self.bias
 
     def contributions(self, found: np.ndarray) -> np.ndarray:
-        """Figures (..., P, 2) → what each part adds (..., P), higher = bona fide; of the modes as
-        likely as each is for that picture."""
-        added = np.einsum("...pf,kpf->...kp", self.standardised(found), self.weight)
-        odds = -self.by_mode(found)
-        shares = np.exp(odds - odds.max(axis=-1, keepdims=True))
-        shares /= shares.sum(axis=-1, keepdims=True)
-        return (shares[..., None] * added).sum(axis=-2)
+        """Figures (..., P, 2) → what each part adds (..., P), higher = bona fide: the score less
+        what it would be without that part."""
+        whole, added = self.scores(found), []
+        for part in range(found.shape[-2]):
+            without = found.copy()
+            without[..., part, :] = np.nan
+            added.append(whole - self.scores(without))
+        return np.stack(added, axis=-1)
 
     def scores(self, found: np.ndarray) -> np.ndarray:
         """Figures (..., P, 2) → raw scores (...)."""
@@ -95,7 +97,7 @@ class ImageFusion(ImageDetector):
     name = "image-fusion"
     version = "2"
     licence = "Apache-2.0"
-    summary = "the learned localiser and the classical methods together, calibrated"
+    summary = "the learned parts and the classical methods together, calibrated"
     paper = "logistic fusion as in Brümmer et al., IEEE TASLP 15(7), 2007"
     needs_weights = True
 
@@ -116,8 +118,7 @@ class ImageFusion(ImageDetector):
         """
         from safetensors.numpy import load_file
 
-        bundle = Bundle.load(folder or Path())
-        bundle.check_made_for(cls.name, cls.version, bundle.config.sampling_rate)
+        bundle = bundle_for(cls, folder or Path())
         listed = _listed(bundle)
         arrays = load_file(bundle.folder / WEIGHTS)
         try:

@@ -31,7 +31,7 @@ def bundle_for(detector: type[ImageDetector], folder: Path) -> Bundle:
         raise UsageError(
             f"{folder} holds weights of {' '.join(found)}, not of {detector.name} "
             f"{detector.version}",
-            "name other weights",
+            "name other weights; those of an earlier version must be trained again",
         )
     return bundle
 
@@ -100,5 +100,5 @@ class NetworkImageDetector(ImageDetector, Generic[N]):
                 f"{cls.name} needs weights", f"name a folder that {cls.made_by} wrote"
             )
         bundle = bundle_for(cls, folder)
-        built = cls.network(bundle.config.architecture)
-        return cls(bundle, *trained(lambda: built, bundle, device, threads))
+        architecture = bundle.config.architecture
+        return cls(bundle, *trained(lambda: cls.network(architecture), bundle, device, threads))

@@ -24,7 +24,7 @@ class RegenerationDetector(NetworkImageDetector["Regeneration"]):
     name: ClassVar[str] = "regeneration"
     version: ClassVar[str] = "1"
     licence: ClassVar[str] = "Apache-2.0"
-    summary: ClassVar[str] = "Trained network: did a generator's decoder make every pixel?"
+    summary: ClassVar[str] = "Trained network: did a generator's decoder make the picture anew?"
     paper: ClassVar[str] = "own design, on the statistics that the localiser looks at"
     made_by: ClassVar[str] = "forensics train regeneration --shards CORPUS"
 
@@ -46,8 +46,7 @@ class RegenerationDetector(NetworkImageDetector["Regeneration"]):
                 "along each side",
             )
         table = picture.quantisation[0] if picture.quantisation else None
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            planes = picture_planes(self._network.traces, picture.pixels, table, self._device)
+        planes = picture_planes(self._network.traces, picture.pixels, table, self._device)
         row = torch.from_numpy(statistics(planes, table))[None].to(self._device)
         with torch.inference_mode():
             score = float(self._network(row).double())

@@ -23,7 +23,7 @@ from forensics.detectors.image.base import ImageDetector
 from forensics.detectors.image.fusion import FusionModel, ImageFusion
 from forensics.errors import MachineError, UsageError
 from forensics.evaluation.calibration import fit_affine, fit_threshold
-from forensics.evaluation.intervals import bootstrap, clustered_share
+from forensics.evaluation.intervals import clustered_share, value_with_interval
 from forensics.evaluation.metrics import auc, eer
 from forensics.locks import alone
 from forensics.shards import storage
@@ -158,8 +158,10 @@ def measurements(
 def _area(raw: np.ndarray, table: Table, forged: np.ndarray) -> dict[str, Any]:
     """Image AUC of these against real pictures, with its interval over scenes."""
     chosen = forged | table.is_bonafide
-    found = bootstrap(auc, raw[chosen], table.is_bonafide[chosen], table.group[chosen])
-    return {"value": found.value, "interval": (found.low, found.high)}
+    value, interval = value_with_interval(
+        auc, raw[chosen], table.is_bonafide[chosen], table.group[chosen]
+    )
+    return {"value": value, "interval": interval}
 
 
 def _fitted(

@@ -48,7 +48,7 @@ class RegenerationFitConfig(_Strict):
     """
 
     steps: int = Field(default=2500, ge=1)
-    batch: int = Field(default=64, ge=4)
+    batch: int = Field(default=64, ge=4, multiple_of=2)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     plain: float = Field(default=0.9, ge=0, le=1)
@@ -60,12 +60,14 @@ class RegenerationTrainConfig(_Strict):
 
     Attributes:
         architecture: fields of `RegenerationConfig`.
+        leave_out: systems, or kinds of editors, that do not train; the report says how they fare.
         limits: what the detector is known not to do, in words that go with every verdict.
     """
 
     task: Literal["regeneration"] = "regeneration"
     architecture: dict[str, JsonValue] = {}
     seed: NonNegativeInt = 0
+    leave_out: tuple[str, ...] = ()
     copies: Copies = Copies()
     fit: RegenerationFitConfig = RegenerationFitConfig()
     limits: str = ""

@@ -13,7 +13,7 @@ import torch
 
 from forensics import shards
 from forensics.detectors.image.regeneration import LEAST_SIDE
-from forensics.errors import MediaError
+from forensics.errors import MediaError, UsageError
 from forensics.media.image import Picture, encode_image, read_image
 from forensics.networks.localiser.traces import Traces
 from forensics.networks.regeneration import picture_planes, statistics
@@ -25,6 +25,7 @@ from forensics.training.regeneration.config import Copies
 
 log = logging.getLogger(__name__)
 
+_LEAST_COPY = 64  # pixels a side of a copy that was scaled down
 PRISTINE, PASTED, ANEW = "pristine", "composite", "regenerated"
 
 
@@ -61,6 +62,9 @@ def rows_of(
 
     Args:
         copies: None: each picture as it is only.
+
+    Raises:
+        UsageError: no picture can be used.
     """
     path = folder / f"{split}-statistics.npz"
     if path.exists():
@@ -77,10 +81,16 @@ def rows_of(
                 log.warning("%s is left out: %s", item.key, error)
                 continue
             if min(picture.height, picture.width) < LEAST_SIDE:
+                log.warning("%s is left out: a side is shorter than %d", item.key, LEAST_SIDE)
                 continue
             rng = np.random.default_rng((seed, number))
             for plain, values in _looks(picture, copies, rng, traces, device):
                 found.append((values, plain, _made(item.meta), item.meta.system, item.meta.group))
+    if not found:
+        raise UsageError(
+            f"no picture of the {split} split can be used",
+            f"build the corpus of pictures of at least {LEAST_SIDE} pixels a side",
+        )
     rows = Rows(*(np.array(column) for column in zip(*found, strict=True)))
     buffer = io.BytesIO()
     np.savez(buffer, **{one.name: getattr(rows, one.name) for one in fields(rows)})
@@ -111,6 +121,8 @@ def _looks(
         yield True, statistics([_part(one, copies, rng) for one in planes], table)
     for _ in range(copies.channels):
         copy = _sent(picture.pixels, copies, rng)
+        if min(copy.height, copy.width) < _LEAST_COPY:
+            continue
         table = luma_table(copy)
         yield False, statistics(picture_planes(traces, copy.pixels, table, device), table)
 

@@ -1,8 +1,8 @@
 """Trains the detector of regenerated pictures on a corpus, measures it, writes a weights folder.
 
 The run's folder then holds `bundle/`, `run.yaml` (config and corpus), the statistics of each split,
-and `report.json` and `report.md`. A run that was cut off measures no split twice. The dev split
-takes no part, because a fusion is fitted on it; the test split is scored in the end.
+and `report.json` and `report.md`. A run that was cut off goes on with the first split that it did
+not finish measuring. No picture of the dev split trains, because a fusion is fitted on it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from forensics.detectors.bundle import Bundle, BundleCard, Measurement
 from forensics.detectors.image.regeneration import RegenerationDetector
 from forensics.detectors.network_detector import checked_architecture
 from forensics.errors import UsageError
-from forensics.evaluation.intervals import bootstrap
+from forensics.evaluation.intervals import value_with_interval
 from forensics.evaluation.metrics import auc
 from forensics.locks import alone
 from forensics.networks.regeneration import Regeneration, RegenerationConfig
 from forensics.progress import Progress
 from forensics.shards.format import Split
 from forensics.shards.storage import publish
+from forensics.training.detector.folds import left_out_systems
 from forensics.training.detector.train import check_splits, provenance
-from forensics.training.localiser.train import BUNDLE, claim_run
+from forensics.training.localiser.train import BUNDLE, claim_run, kinds_of
 from forensics.training.regeneration.config import RegenerationTrainConfig
 from forensics.training.regeneration.rows import ANEW, PASTED, PRISTINE, Rows, rows_of
 
@@ -84,7 +85,9 @@ def _train(
     network = Regeneration(built).to(device)
     claim_run(out, info, config)
     traces = network.traces.eval()
+    left_out = left_out_systems(config.leave_out, kinds_of(info))
     heard = rows_of(corpus, "train", config.copies, config.seed, traces, device, out)
+    heard = heard.where(~np.isin(heard.system, sorted(left_out)))
     _check(heard, "train")
     _fit(network, heard, config, device)
     measured: list[Measurement] = []
@@ -132,8 +135,9 @@ def _fit(
     values, fit, rng = values.to(device), config.fit, np.random.default_rng(config.seed)
     pools = _pools(rows, fit.plain, fit.batch)
     target = torch.from_numpy((rows.made != ANEW).astype(np.float32)).to(device)
-    weights = [one for name, one in network.named_parameters() if name.startswith("judged")]
-    optimiser = torch.optim.AdamW(weights, fit.learning_rate, weight_decay=fit.weight_decay)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), fit.learning_rate, weight_decay=fit.weight_decay
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, fit.steps)
     network.judged.train()
     with Progress(fit.steps, "fitting", "steps") as progress:
@@ -154,7 +158,7 @@ def _fit(
 
 def _pools(rows: Rows, plain_share: float, batch: int) -> list[tuple[np.ndarray, int]]:
     """Rows to draw from, and how many of them make a batch."""
-    half = max(1, batch // 2)
+    half = batch // 2
     plain = half if rows.plain.all() else round(half * plain_share)
     return [
         (np.flatnonzero((rows.plain == kind) & ((rows.made == ANEW) == anew)), count)
@@ -174,25 +178,20 @@ def _measured(on: str, rows: Rows, scores: np.ndarray, command: str) -> list[Mea
     """Image AUC against pristine pictures: of regenerated ones, of each system's, and of edits
     that were pasted back, which this detector does not look for."""
     wanted = {on: rows.made == ANEW}
-    wanted |= {f"{on}: {name}": rows.system == name for name in _systems(rows, ANEW)}
+    wanted |= {
+        f"{on}: {name}": (rows.system == name) & (rows.made == ANEW)
+        for name in sorted(set(rows.system[rows.made == ANEW].tolist()))
+    }
     if (rows.made == PASTED).any():
         wanted[f"{on}: edits that were pasted back"] = rows.made == PASTED
     found = []
     for where, forged in wanted.items():
         chosen = forged | (rows.made == PRISTINE)
         real = (rows.made == PRISTINE)[chosen]
-        value = bootstrap(auc, scores[chosen], real, rows.group[chosen])
+        value, interval = value_with_interval(auc, scores[chosen], real, rows.group[chosen])
         found.append(
             Measurement(
-                on=where,
-                metric="image auc",
-                value=value.value,
-                interval=(value.low, value.high),
-                command=command,
+                on=where, metric="image auc", value=value, interval=interval, command=command
             )
         )
     return found
-
-
-def _systems(rows: Rows, made: str) -> list[str]:
-    return sorted(set(rows.system[rows.made == made].tolist()))

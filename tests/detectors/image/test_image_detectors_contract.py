@@ -50,7 +50,7 @@ READY: dict[str, Callable[[Path], object]] = {
 
 NAMES = IMAGE_DETECTORS.names()
 WITHOUT_WEIGHTS = [name for name in NAMES if not IMAGE_DETECTORS.get(name).needs_weights]
-ODD_SHAPES = [(1, 1), (1, 300), (300, 1), (7, 9), (63, 64), (64, 64), (65, 131)]
+ODD_SHAPES = [(1, 1), (1, 300), (300, 1), (7, 9), (63, 64), (64, 64), (65, 131), (97, 131)]
 
 
 @pytest.fixture(scope="module", autouse=True)
