@@ -86,5 +86,10 @@ def decide(llr: float | None, threshold: Threshold | None, modality: str = "spee
     return Decision("uncertain", p, "between_thresholds", message)
 
 
+def in_percent(share: float) -> str:
+    """A share that was measured, with two digits: 0.73 %, 6.2 %, 100 %."""
+    return f"{float(f'{100 * share:.2g}'):g} %"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forensics.media.image import Picture
-from forensics.verdict.decision import calibrated
+from forensics.verdict.decision import calibrated, in_percent
 from forensics.verdict.regions import MAX_REGIONS, regions_of
 from forensics.verdict.schema import DetectorEntry, FaceResult, Region
 
@@ -121,7 +121,7 @@ def _part(
 
 def _marked(count: int, share: float) -> str:
     number = f"{count} or more" if count == MAX_REGIONS else str(count)
-    return f"{number} region{'' if count == 1 else 's'}, {100 * share:.2g} % of the picture"
+    return f"{number} region{'' if count == 1 else 's'}, {in_percent(share)} of the picture"
 
 
 def _weighed(contribution: float) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from forensics.media.audio import AudioFile
 from forensics.verdict.case import NO_CREDENTIALS, Case, tags_of
-from forensics.verdict.decision import calibrated, decide, p_manipulated
+from forensics.verdict.decision import calibrated, decide, in_percent, p_manipulated
 from forensics.verdict.explained import on_clip, rounded, segment_explanation
 from forensics.verdict.schema import DetectorEntry, Segment, SegmentExplanation, Verdict
 from forensics.verdict.sources import printable
@@ -180,7 +180,7 @@ class SpeechJudge:
                 self.finish()
         case.input = case.input.model_copy(update={"analysed_s": stream.analysed_s})
         if stream.clipped > _CLIPPED_SHARE:
-            case.note(f"{100 * stream.clipped:.2g} % of the samples exceed full scale: clipped")
+            case.note(f"{in_percent(stream.clipped)} of the samples exceed full scale: clipped")
         case.not_run, hearing.read = stream.not_run, True
 
     def _score(self, pending: list[tuple[Case, Hearing, Window]]) -> None:

@@ -9,7 +9,7 @@ from helpers.tiny_detector import CALIBRATION, THRESHOLD
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forensics.verdict.decision import calibrated, decide, p_manipulated
+from forensics.verdict.decision import calibrated, decide, in_percent, p_manipulated
 
 LLR = st.floats(allow_nan=False, allow_infinity=False)
 ORDER = {"bonafide": 0, "uncertain": 1, "manipulated": 2}
@@ -85,3 +85,11 @@ def test_a_detector_that_may_not_vouch_never_says_bonafide():
         decision = decide(llr, cut)
         assert (decision.label, decision.reason) == ("uncertain", "not_vouched")
     assert decide(-30.0, cut).label == "manipulated"
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(1.0, "100 %"), (0.9951, "100 %"), (0.0625, "6.2 %"), (0.00734, "0.73 %"), (0.0, "0 %")],
+)
+def test_shares_are_said_with_two_digits(share, said):
+    assert in_percent(share) == said
