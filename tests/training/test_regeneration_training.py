@@ -7,6 +7,7 @@ import hashlib
 import cv2
 import numpy as np
 import pytest
+from helpers import training_corpus
 from helpers.picture_corpus import scene
 
 from forensics.detectors.bundle import Bundle
@@ -116,10 +117,19 @@ def test_editors_that_are_left_out_train_nothing(trained, corpus, tmp_path):
         run("regeneration", tmp_path / "none", shards=corpus, changes=changes, device="cpu")
 
 
-def test_a_corpus_of_small_pictures_is_refused(tmp_path):
+def test_a_corpus_of_small_pictures_is_refused(tmp_path, caplog):
     corpus = corpus_with(tmp_path / "corpus", (None, "regenerated"), size=(90, 120))
     with pytest.raises(UsageError, match="at least 96 pixels"):
         run("regeneration", tmp_path / "out", shards=corpus, changes=QUICK, device="cpu")
+    (line,) = [one.getMessage() for one in caplog.records]
+    assert line.startswith("20 of the train split left out, first ") and "120 x 90" in line
+
+
+def test_a_corpus_of_speech_is_refused_at_once(tmp_path):
+    (tmp_path / "speech").mkdir()
+    corpus = training_corpus.build(tmp_path / "speech")
+    with pytest.raises(UsageError, match="is speech"):
+        run("regeneration", tmp_path / "out", shards=str(corpus), changes=QUICK, device="cpu")
 
 
 def test_small_pictures_are_declined_and_weights_are_guarded(trained, tmp_path):

@@ -19,7 +19,7 @@ from forensics.networks.localiser.traces import Traces
 from forensics.networks.regeneration import picture_planes, statistics
 from forensics.progress import Progress
 from forensics.shards import storage
-from forensics.shards.format import ItemMeta, Split
+from forensics.shards.format import Item, ItemMeta, Split
 from forensics.training.localiser.crops import SUBSAMPLINGS, luma_table
 from forensics.training.regeneration.config import Copies
 
@@ -64,7 +64,7 @@ def rows_of(
         copies: None: each picture as it is only.
 
     Raises:
-        UsageError: no picture can be used.
+        UsageError: no corpus of pictures, or none of them can be used.
     """
     path = folder / f"{split}-statistics.npz"
     if path.exists():
@@ -72,20 +72,20 @@ def rows_of(
             return Rows(**kept)
     data = shards.open(corpus, split, shuffle=False, rank=0, world_size=1)
     found: list[tuple[np.ndarray, bool, str, str, str]] = []
+    unusable: list[str] = []
     with Progress(data.total, f"measuring {split}", "pictures") as progress:
         for number, item in enumerate(data):
             progress.advance()
             try:
-                picture = read_image(item.media)
+                picture = _usable(item)
             except MediaError as error:
-                log.warning("%s is left out: %s", item.key, error)
-                continue
-            if min(picture.height, picture.width) < LEAST_SIDE:
-                log.warning("%s is left out: a side is shorter than %d", item.key, LEAST_SIDE)
+                unusable.append(f"{item.key}: {error}")
                 continue
             rng = np.random.default_rng((seed, number))
             for plain, values in _looks(picture, copies, rng, traces, device):
                 found.append((values, plain, _made(item.meta), item.meta.system, item.meta.group))
+    if unusable:
+        log.warning("%d of the %s split left out, first %s", len(unusable), split, unusable[0])
     if not found:
         raise UsageError(
             f"no picture of the {split} split can be used",
@@ -96,6 +96,21 @@ def rows_of(
     np.savez(buffer, **{one.name: getattr(rows, one.name) for one in fields(rows)})
     storage.publish(str(path), buffer.getvalue())
     return rows
+
+
+def _usable(item: Item) -> Picture:
+    """Raises:
+    UsageError: it is no picture. MediaError: it is a damaged or too small one.
+    """
+    if item.meta.modality != "image":
+        raise UsageError(
+            f"item {item.key!r} is {item.meta.modality}", "regeneration is trained on pictures"
+        )
+    picture = read_image(item.media)
+    if min(picture.height, picture.width) < LEAST_SIDE:
+        size = f"{picture.width} x {picture.height} pixels"
+        raise MediaError("too_small", f"{size}, {LEAST_SIDE} a side are needed")
+    return picture
 
 
 def _made(meta: ItemMeta) -> str:
