@@ -252,3 +252,13 @@ def test_weights_of_something_else_are_refused(tmp_path):
     Bundle.save(tmp_path / "x", card(architecture={"parts": parts}), {"other": torch.zeros(1)})
     with pytest.raises(CorpusError, match="not the weights of a fusion"):
         ImageFusion.from_folder(tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["centre", "spread", "weight", "bias"])
+def test_weights_of_another_shape_are_refused(tmp_path, name):
+    parts = [{"name": "wide", "version": "1", "weights_sha256": None}] * 3
+    arrays = {**MODEL.arrays(), name: MODEL.arrays()[name].sum()}
+    tensors = {key: torch.tensor(array) for key, array in arrays.items()}
+    Bundle.save(tmp_path / "x", card(architecture={"parts": parts}), tensors)
+    with pytest.raises(CorpusError, match="parts listed"):
+        ImageFusion.from_folder(tmp_path / "x")

@@ -66,6 +66,11 @@ class FusionModel:
     weight: np.ndarray
     bias: np.ndarray
 
+    def weighs(self, parts: int) -> bool:
+        """Whether its arrays are of so many parts."""
+        of_parts = self.centre.shape == self.spread.shape == (parts, 2)
+        return of_parts and self.bias.ndim == 1 and self.weight.shape == (len(self.bias), parts, 2)
+
     def standardised(self, found: np.ndarray) -> np.ndarray:
         """Figures (..., P, 2), NaN where absent → bounded, and 0 where absent."""
         return np.nan_to_num(np.clip((found - self.centre) / self.spread, -REACH, REACH))
@@ -127,7 +132,7 @@ class ImageFusion(ImageDetector):
             raise CorpusError(
                 f"{bundle.folder}: not the weights of a fusion", "get the weights again"
             ) from error
-        if model.weight.shape != (len(model.bias), len(listed), 2):
+        if not model.weighs(len(listed)):
             what = f"{bundle.folder}: weights of {model.weight.shape}, {len(listed)} parts listed"
             raise CorpusError(what, "get the weights again")
         parts = [_part(bundle.folder, one, device, threads) for one in listed]
