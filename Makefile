@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-EXTRAS := world vocos lyra piper av ray tensorboard lora
+EXTRAS := world vocos lyra piper hibari av ray tensorboard lora
 DEMO_OUT ?= demo-out
 # Where bytecode files are forbidden, as in many containers, every process that a test starts compiles
 # all that it imports anew: a small build with four workers then takes 9.8 s of CPU, not 4.0 s.

@@ -12,10 +12,15 @@ from forensics.cli.console import print_json
 
 
 def import_weights(
-    family: Annotated[str, typer.Argument(help="aasist, hiercon, sls, meso4, fsfm or taef2.")],
+    family: Annotated[
+        str, typer.Argument(help="aasist, hiercon, sls, meso4, fsfm, taef2 or hifigan.")
+    ],
     checkpoint: Annotated[
         Path,
-        typer.Argument(help="Published state dict (.pth), of meso4 .h5; of taef2 its folder."),
+        typer.Argument(
+            help="Published state dict (.pth), of meso4 .h5; of taef2 its folder; of hifigan with "
+            "its config.json beside it."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="New weights folder.")],
     heads: Annotated[
@@ -30,6 +35,9 @@ def import_weights(
     """
     if family == "taef2":
         _import_taef2(checkpoint, out, json)
+        return
+    if family == "hifigan":
+        _import_hifigan(checkpoint, out, json)
         return
     if family == "fsfm":
         _import_fsfm(checkpoint, out, heads, json)
@@ -77,6 +85,20 @@ def _import_taef2(source: Path, out: Path, json: bool) -> None:
         return
     print(f"taef2: {done.keys} keys matched; {done.origin}; licence {done.licence}")
     print(f"use: weights: {shlex.quote(str(out))} in the editors latent and regenerate")
+
+
+def _import_hifigan(source: Path, out: Path, json: bool) -> None:
+    from forensics.detectors.importing_hifigan import import_hifigan
+
+    done = import_hifigan(source, out)
+    if json:
+        about = {"origin": done.origin, "licence": done.licence}
+        counts = {"keys_matched": done.keys, "sampling_rate": done.sampling_rate}
+        print_json({"vocoder": "hifigan", "folder": str(out), **counts, **about})
+        return
+    print(f"hifigan: {done.keys} tensors, {done.sampling_rate} Hz; {done.origin}")
+    print(f"licence {done.licence}")
+    print(f"use: forensics build-dataset … --set hifigan.model={shlex.quote(str(out))}")
 
 
 def _import_fsfm(source: Path, out: Path, heads: int | None, json: bool) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 CPU_SECONDS = 120
 OPEN_FILES = 64
 HEADROOM = 1 << 30
-WRAPPERS = ("state_dict", "model_state_dict", "model")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "generator")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MOST_NAMES = 10_000
 

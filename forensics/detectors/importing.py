@@ -96,7 +96,7 @@ def import_checkpoint(
         MediaError: there is no such file, or it is too large.
     """
     if family not in FAMILIES:
-        known = ", ".join([*FAMILIES, "meso4", "fsfm", "taef2"])
+        known = ", ".join([*FAMILIES, "meso4", "fsfm", "taef2", "hifigan"])
         raise UsageError(f"there is no import for {family!r}", f"there are: {known}")
     if not source.is_file():
         raise MediaError("not_found", f"{source}: no such file", "check the path")

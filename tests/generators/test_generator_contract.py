@@ -68,7 +68,7 @@ READY_PARAMS: dict[str, Callable[[Materials], dict[str, Any]]] = {
 }
 """Generator → its parameters, from weights that lie here or that are built on the spot."""
 
-DRAWS_NOTHING = {"hifigan", "own-fourier", "own-upsampling", "vocos", "world"}
+DRAWS_NOTHING = {"fargan", "hifigan", "own-fourier", "own-upsampling", "vocos", "world"}
 """Engines whose output depends on the text or reference alone: every seed gives the same."""
 
 UNTRAINED = set(NEURAL)

@@ -44,7 +44,9 @@ class TransformersVocoder(TorchGenerator[VocoderParams]):
     extractor and ESPnet make them (centred frames of 1024 samples, 80 to 7600 Hz, Slaney
     filters). UnivNet gets its own feature extractor's mel and noise drawn from the seed. ESPnet
     normalises its features with statistics that the converted FastSpeech2 vocoder does not carry
-    (from its conversion script), so that one is closest to its training inside a TTS.
+    (from its conversion script), so that one is closest to its training inside a TTS. A folder of
+    `forensics import-weights hifigan` says how the mel spectrogram of its training was made
+    (natural logarithm, frames that are not centred), and gets that.
     The output has the model's own rate and exactly the reference's duration.
     """
 
@@ -61,8 +63,10 @@ class TransformersVocoder(TorchGenerator[VocoderParams]):
     def load(self) -> None:
         folder = model_folder(self.params.model)
         kind = (read_config(folder).get("architectures") or ["?"])[0]
-        if kind in ("SpeechT5HifiGan", "FastSpeech2ConformerHifiGan"):
-            self._vocoder: _HifiGan | _UnivNet = _HifiGan(folder, kind, self.params)
+        if kind == "SpeechT5HifiGan" and "mel" in read_config(folder):
+            self._vocoder: _HifiGan | _UnivNet | _Imported = _Imported(folder, self.params)
+        elif kind in ("SpeechT5HifiGan", "FastSpeech2ConformerHifiGan"):
+            self._vocoder = _HifiGan(folder, kind, self.params)
         elif kind == "UnivNetModel":
             self._vocoder = _UnivNet(folder, self.params)
         else:
@@ -83,10 +87,11 @@ class HifiganParams(VocoderParams):
 
 @register_generator
 class Hifigan(TransformersVocoder):
-    """HiFi-GAN (arXiv 2010.05646) as SpeechT5's vocoder, 16 kHz, through transformers.
+    """HiFi-GAN (arXiv 2010.05646) through transformers: SpeechT5's vocoder, 16 kHz, by default.
 
     The hub's folder holds pickled weights (from memory): `check` says how to turn them into
-    safetensors.
+    safetensors. The authors' own checkpoints, 22.05 kHz, come in by `forensics import-weights
+    hifigan`.
     """
 
     name = "hifigan"
@@ -150,6 +155,54 @@ class _HifiGan:
         import torch
 
         return self.model(torch.from_numpy(self.mel(samples)).to(self.model.device))
+
+
+class _Imported:
+    """A vocoder of HiFi-GAN's authors, with the mel spectrogram that they trained it on."""
+
+    def __init__(self, folder: Path, params: VocoderParams):
+        import librosa
+        import torch
+        from transformers import SpeechT5HifiGan
+
+        self.model = loaded(SpeechT5HifiGan, folder, params.device)
+        self.rate: int = self.model.config.sampling_rate
+        mel = read_config(folder)["mel"]
+        self.n_fft, self.win, self.hop = (
+            int(mel[name]) for name in ("n_fft", "win_length", "hop_length")
+        )
+        self.window = torch.hann_window(self.win)
+        self.filters = torch.from_numpy(
+            librosa.filters.mel(
+                sr=self.rate,
+                n_fft=self.n_fft,
+                n_mels=self.model.config.model_in_dim,
+                fmin=mel["fmin"],
+                fmax=mel["fmax"],
+            )
+        )
+
+    def mel(self, samples: np.ndarray) -> Any:
+        """Natural logarithms of mel amplitudes, float32 (T // hop, bins)."""
+        import torch
+
+        beyond = (self.n_fft - self.hop) // 2
+        padded = np.pad(samples, beyond, mode="reflect")
+        spectrum = torch.stft(
+            torch.from_numpy(padded),
+            self.n_fft,
+            self.hop,
+            self.win,
+            self.window,
+            center=False,
+            return_complex=True,
+        )
+        amplitudes = (spectrum.abs().square() + 1e-9).sqrt()
+        return (self.filters @ amplitudes).clamp_min(1e-5).log().T
+
+    def __call__(self, samples: np.ndarray, seed: int) -> Any:
+        padded = np.pad(samples, (0, self.hop))  # else the last partial frame is lost
+        return self.model(self.mel(padded).to(self.model.device))
 
 
 class _UnivNet:
