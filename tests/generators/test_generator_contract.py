@@ -39,6 +39,11 @@ def _piper(materials: Materials) -> dict[str, Any]:
     return {"voice": tiny_piper.build(materials.folder)}
 
 
+def _kokoro(materials: Materials) -> dict[str, Any]:
+    pytest.importorskip("hibari")
+    return {"graph": pytest.importorskip("helpers.tiny_kokoro").build(materials.folder)}
+
+
 def _tiny(family: str) -> Callable[[Materials], dict[str, Any]]:
     """A tiny neural model with random weights, of `helpers.tiny_speech_models`."""
 
@@ -62,6 +67,7 @@ NEURAL = {
 }
 
 READY_PARAMS: dict[str, Callable[[Materials], dict[str, Any]]] = {
+    "kokoro": _kokoro,
     "lyra": lambda materials: {"weights": str(materials.shared("weights") / "lyra_v2")},
     "piper": _piper,
     **{name: _tiny(family) for name, family in NEURAL.items()},
