@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from forensics.detectors.importing import LISTED, converted, differences
 from forensics.errors import MediaError, UsageError
@@ -25,24 +26,37 @@ _PUBLISHED = {
 }
 
 
+_Size = Annotated[int, Field(gt=0, le=8192)]
+
+
 class HifiganCheckpointConfig(BaseModel):
     """What is read of the `config.json` that HiFi-GAN's authors publish beside each checkpoint."""
 
     model_config = ConfigDict(frozen=True)
 
     resblock: str = Field(pattern="^1$")  # the other kind of block is not in transformers
-    upsample_rates: list[int]
-    upsample_kernel_sizes: list[int]
-    upsample_initial_channel: int
-    resblock_kernel_sizes: list[int]
-    resblock_dilation_sizes: list[list[int]]
-    num_mels: int
-    n_fft: int
-    hop_size: int
-    win_size: int
-    sampling_rate: int
-    fmin: float
-    fmax: float | None
+    upsample_rates: list[_Size] = Field(min_length=1, max_length=8)
+    upsample_kernel_sizes: list[_Size]
+    upsample_initial_channel: _Size
+    resblock_kernel_sizes: list[_Size] = Field(min_length=1, max_length=8)
+    resblock_dilation_sizes: list[list[_Size]]
+    num_mels: _Size
+    n_fft: _Size
+    hop_size: _Size
+    win_size: _Size
+    sampling_rate: int = Field(ge=8_000, le=192_000)
+    fmin: float = Field(ge=0)
+    fmax: float | None = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> HifiganCheckpointConfig:
+        if len(self.upsample_kernel_sizes) != len(self.upsample_rates):
+            raise ValueError("upsample_kernel_sizes and upsample_rates differ in length")
+        if len(self.resblock_dilation_sizes) != len(self.resblock_kernel_sizes):
+            raise ValueError("resblock_dilation_sizes and resblock_kernel_sizes differ in length")
+        if math.prod(self.upsample_rates) != self.hop_size or self.hop_size > self.n_fft:
+            raise ValueError("hop_size is not the product of upsample_rates, or above n_fft")
+        return self
 
 
 @dataclass(frozen=True)

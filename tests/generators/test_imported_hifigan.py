@@ -75,6 +75,9 @@ def test_what_cannot_be_imported_is_told(published, tmp_path):
     config = published_hifigan.CONFIG
     for changes, said in (
         ({"resblock": "2"}, "resblock"),
+        ({"upsample_initial_channel": 1 << 30}, "less than or equal to 8192"),
+        ({"upsample_kernel_sizes": [16]}, "differ in length"),
+        ({"hop_size": 64}, "not the product"),
         ({"num_mels": 13}, r"conv_pre.weight is \(16, 12, 7\), not \(16, 13, 7\)"),
         ({"resblock_kernel_sizes": [3, 7]}, r"resblocks.1.convs1.0.weight is .* not \(8, 8, 7\)"),
     ):

@@ -45,6 +45,7 @@ class KokoroFiles:
     """The graph and, in `voices/` beside it, a style table a voice."""
 
     graph: str | None
+    voices: tuple[str, ...] | None
     kind: RequirementKind = "weights"
 
     def missing(self) -> str | None:
@@ -54,7 +55,8 @@ class KokoroFiles:
             return f"Kokoro: no {self.graph}"
         if not _voices(self.graph):
             return f"Kokoro: no English voice (a*.bin, b*.bin) in {_folder(self.graph)}"
-        return None
+        absent = sorted(set(self.voices or ()) - set(_voices(self.graph)))
+        return f"Kokoro: no voice {', '.join(absent)} in {_folder(self.graph)}" if absent else None
 
     def fix(self) -> str:
         return (
@@ -90,7 +92,10 @@ class Kokoro(SpeechGenerator):
     params: KokoroParams
 
     def requirements(self) -> tuple[Requirement, ...]:
-        return (Package("hibari", "forensics[hibari]"), KokoroFiles(self.params.graph))
+        return (
+            Package("hibari", "forensics[hibari]"),
+            KokoroFiles(self.params.graph, self.params.voices),
+        )
 
     def fingerprint(self) -> str:
         engines = f"{engine_version('hibari-tts')};{engine_version('onnxruntime')}"
@@ -100,7 +105,7 @@ class Kokoro(SpeechGenerator):
 
     def load(self) -> None:
         """Raises:
-        UsageError: a voice that is not there, or of another shape than Kokoro's.
+        UsageError: a voice of another shape than Kokoro's.
         """
         import onnxruntime
 
@@ -163,8 +168,6 @@ def _voices(graph: str) -> tuple[str, ...]:
 
 def _table(path: Path) -> np.ndarray:
     """float32 (N, 256): a voice's style for each count of phonemes."""
-    if not path.is_file():
-        raise UsageError(f"there is no Kokoro voice {path.stem!r} in {path.parent}")
     values = np.fromfile(path, "<f4")
     if len(values) == 0 or len(values) % _STYLE:
         raise UsageError(f"{path} is no Kokoro voice: {len(values)} numbers, not rows of {_STYLE}")
