@@ -2,9 +2,9 @@
 
 Each view is an STFT at a resolution of its own. Its cells hold the level relative to their
 surroundings in time and frequency, which takes away formants, rooms and channels, and how the phase
-moves from frame to frame, which vocoders must make up. Residual stages with a short reach give
-frames; attentive statistics pooling (Okabe, Koshinaka & Shinoda, Interspeech 2018) makes one vector
-of them, and the vectors of all views give one logit.
+moves from frame to frame and from bin to bin, which vocoders must make up. Residual stages with a
+short reach give frames; attentive statistics pooling (Okabe, Koshinaka & Shinoda, Interspeech 2018)
+makes one vector of them, and the vectors of all views give one logit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ class View(BaseModel):
         level: give the level of a cell, relative to the mean of its band.
         contrast: give the level of a cell, relative to the cells around it.
         surroundings: how many (bands, frames) lie around a cell; odd.
-        phase: give the advance of the phase, as (cosine, sine), as far as a band agrees on it.
+        phase: give the advance of the phase over time, as (cosine, sine), as far as a band agrees
+            on it.
+        delay: give the advance of the phase over frequency likewise: the group delay, which says
+            where in the frame the energy of a band lies. In speech the pulses of the glottis; a
+            vocoder lines them up across bands in a way of its own.
         channels: of the stages; the first convolution and each later stage halve both axes.
     """
 
@@ -45,6 +49,7 @@ class View(BaseModel):
     contrast: bool = True
     surroundings: tuple[int, int] = (15, 15)
     phase: bool = True
+    delay: bool = False
     channels: tuple[int, ...] = (16, 32, 48, 64)
 
     @model_validator(mode="after")
@@ -81,7 +86,7 @@ class TraceCnnConfig(BaseModel):
 class Cells(nn.Module):
     """(B, T) samples → cells float32 (B, channels, bands, frames), active frames (B, frames).
 
-    The Fourier transform is a product with a matrix: as fast at these sizes, and exportable.
+    In an exported graph the Fourier transform is a product with a matrix.
     """
 
     def __init__(self, config: TraceCnnConfig, view: View):
@@ -91,9 +96,11 @@ class Cells(nn.Module):
         heard = int(averaging.sum(dim=0).nonzero().max()) + 1
         self.averaging: Tensor
         self.basis: Tensor
+        self.window: Tensor
         self.turn: Tensor
         self.register_buffer("averaging", averaging[:, :heard].T.contiguous(), persistent=False)
         self.register_buffer("basis", fourier_basis(view.n_fft, heard), persistent=False)
+        self.register_buffer("window", torch.hann_window(view.n_fft), persistent=False)
         centres = (torch.arange(view.bands) + 0.5) * config.top_hz / view.bands
         angle = 2 * torch.pi * centres * view.hop / config.sampling_rate
         turn = torch.stack([angle.cos(), angle.sin()])
@@ -101,11 +108,11 @@ class Cells(nn.Module):
 
     @property
     def channels(self) -> int:
-        return self.view.level + self.view.contrast + 2 * self.view.phase
+        return self.view.level + self.view.contrast + 2 * (self.view.phase + self.view.delay)
 
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         view, config = self.view, self.config
-        real, imaginary = (self._frames(samples) @ self.basis).chunk(2, dim=2)
+        real, imaginary = self._spectrum(self._frames(samples))
         power = (real.square() + imaginary.square()) @ self.averaging
         level = 10 * power.clamp(min=1e-12).log10()
         level = level - level.amax(dim=(1, 2), keepdim=True)
@@ -121,9 +128,11 @@ class Cells(nn.Module):
             rows, columns = (size // 2 for size in view.surroundings)
             around = mean_around(mean_around(level, 0, rows), columns, 0)
             parts.append((level - around) / 8)
+        loud = ((level + config.range_db - 10) / 10).clamp(0, 1)
         if view.phase:
-            loud = ((level + config.range_db - 10) / 10).clamp(0, 1)
             parts += [part * loud for part in self._advance(real, imaginary)]
+        if view.delay:
+            parts += [part * loud for part in self._delay(real, imaginary)]
         return torch.stack(parts, dim=1).transpose(2, 3), active
 
     def _frames(self, samples: Tensor) -> Tensor:
@@ -134,16 +143,38 @@ class Cells(nn.Module):
         blocks = padded[:, : (count - 1) * hop + n_fft].unflatten(1, (-1, hop))
         return torch.cat([blocks[:, i : i + count] for i in range(n_fft // hop)], dim=2)
 
+    def _spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Real and imaginary parts (B, frames, bins) of the bins that are heard."""
+        if torch.compiler.is_exporting():
+            real, imaginary = (frames @ self.basis).chunk(2, dim=2)
+            return real, imaginary
+        heard = self.basis.shape[1] // 2
+        spectrum = torch.fft.rfft(frames * self.window)[:, :, :heard]
+        return spectrum.real.contiguous(), spectrum.imag.contiguous()
+
     def _advance(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
         """How the phase advances beyond what a tone in mid-band would; (B, frames, bands)."""
         real_before = F.pad(real[:, :-1], (0, 0, 1, 0))
         imaginary_before = F.pad(imaginary[:, :-1], (0, 0, 1, 0))
+        same, across = self._turned(real, imaginary, real_before, imaginary_before)
+        cosine, sine = self.turn
+        return same * cosine + across * sine, across * cosine - same * sine
+
+    def _delay(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
+        """How the phase advances from bin to bin, 0 for an impulse in mid-frame; likewise."""
+        same, across = self._turned(
+            real, imaginary, F.pad(real[:, :, :-1], (1, 0)), F.pad(imaginary[:, :, :-1], (1, 0))
+        )
+        return -same, -across  # the phase counts from the frame's beginning: half a turn a bin
+
+    def _turned(
+        self, real: Tensor, imaginary: Tensor, real_before: Tensor, imaginary_before: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(Cosine, sine) of the angle from one spectrum to another, the mean of each band."""
         same = real * real_before + imaginary * imaginary_before
         across = imaginary * real_before - real * imaginary_before
         weight = ((same.square() + across.square() + 1e-20).sqrt() @ self.averaging).clamp(min=1e-9)
-        same, across = same @ self.averaging / weight, across @ self.averaging / weight
-        cosine, sine = self.turn
-        return same * cosine + across * sine, across * cosine - same * sine
+        return same @ self.averaging / weight, across @ self.averaging / weight
 
 
 def mean_around(cells: Tensor, rows: int, columns: int) -> Tensor:

@@ -9,12 +9,12 @@ import torch
 from forensics.errors import MediaError, MissingRequirement, UsageError
 from forensics.generators.base import SpeechRequest
 from forensics.generators.speech.chain import Chain
+from forensics.generators.speech.neural import blurred
 from forensics.generators.speech.own_vocoders import (
     FlowVocoder,
     FourierVocoder,
     UpsamplingVocoder,
     between,
-    blurred,
     shipped_vocoders,
 )
 from forensics.media.audio import Waveform

@@ -112,6 +112,25 @@ def test_mel_is_that_of_the_feature_extractor(ready, request_of):
     np.testing.assert_allclose(mel, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["hifigan", "univnet"])
+def test_a_smoothed_spectrogram_is_what_the_network_gets(ready, request_of, name):
+    generator = ready(name, smoothing=(1.0, 2.0))
+    network, seen = generator._vocoder.model, []
+    network.register_forward_pre_hook(
+        lambda _, args, given: seen.append((args or (given["input_features"],))[0]),
+        with_kwargs=True,
+    )
+    (made,) = generator.generate([request_of(0.5)])
+    plain = ready(name)
+    plain._vocoder.model = network
+    plain.generate([request_of(0.5)])
+    rough = [float(mel.diff(dim=-2).abs().mean()) for mel in seen]
+    assert 1.0 <= made.details["smoothing"] <= 2.0
+    assert seen[0].shape == seen[1].shape and rough[0] < 0.8 * rough[1]
+    means = [float(mel.mean()) for mel in seen]
+    assert means[0] == pytest.approx(means[1], rel=0.05)
+
+
 def test_copy_synthesis_is_aligned_with_its_reference(ready):
     """A decoder that is loud where the mel is loud must be so at the reference's own time."""
 

@@ -17,7 +17,7 @@ from forensics.networks.trace_cnn import (
 
 TINY = TraceCnnConfig(
     views=(
-        View(n_fft=256, hop=64, bands=32, surroundings=(5, 5), channels=(4, 8)),
+        View(n_fft=256, hop=64, bands=32, surroundings=(5, 5), delay=True, channels=(4, 8)),
         View(n_fft=128, hop=32, bands=16, surroundings=(3, 5), channels=(4, 8)),
     ),
     embedding=8,
@@ -47,6 +47,27 @@ def test_phase_of_a_steady_tone_advances_by_its_offset_from_mid_band():
     expected = -2 * torch.pi * 5.625 * 256 / 16_000
     assert float(torch.atan2(sine, cosine)) == pytest.approx(expected, abs=0.01)
     assert float(cosine**2 + sine**2) == pytest.approx(1, abs=0.01)  # the bins of a band agree
+
+
+@pytest.mark.parametrize("late", [0, 8, -20])
+def test_group_delay_says_where_in_the_frame_an_impulse_lies(late):
+    """Frame 60 is centred on sample 60 * 64; an impulse d later turns each bin by 2 pi d / 256."""
+    view = View(n_fft=256, hop=64, bands=32, contrast=False, phase=False, delay=True)
+    samples = torch.zeros(1, 8000)
+    samples[0, 60 * 64 + late] = 1.0
+    found, _ = Cells(TraceCnnConfig(), view)(samples)
+    cosine, sine = found[0, :, 4:28, 60]
+    angles = torch.atan2(sine, cosine)
+    assert torch.allclose(angles, torch.tensor(-2 * torch.pi * late / 256), atol=1e-3)
+    assert torch.allclose(cosine**2 + sine**2, torch.tensor(1.0), atol=1e-3)
+
+
+def test_what_is_exported_gives_the_same_cells():
+    """There the spectrum is a product with a matrix."""
+    network = TraceCnn(TINY).eval()
+    samples = noise()
+    exported = torch.export.export(network, (samples,)).module()
+    assert torch.allclose(exported(samples), network(samples), atol=1e-5)
 
 
 def test_gain_is_not_seen():

@@ -115,6 +115,9 @@ def test_folds_share_no_speaker_and_hear_nothing_they_are_judged_by():
         for system in ("bonafide", "x", "y"):
             assert not any(fold.heard(system, v) and fold.unheard(system, v) for v in voices)
     assert Fold("all").heard("x", "voice1")
+    without = Fold("all", absent=frozenset("y"))
+    for asked in (without.heard, without.system_heard, without.compared, without.present):
+        assert asked("x", "voice1") and not asked("y", "voice1")
     with pytest.raises(UsageError, match="at least two entries"):
         crossed_folds([["x"], ["absent"]], {"x", "y"})
 

@@ -71,6 +71,23 @@ def test_report_holds_every_seed_and_its_mean(trained):
     assert set(looks[0]["dev"]) == set(SYSTEMS)
 
 
+def test_systems_without_a_part_are_in_no_figure(corpus, tmp_path):
+    kept, gone = SYSTEMS
+    config = written(tmp_path, tiny_settings() | {"without": [gone]})
+    report = run(config, shards=corpus, out=tmp_path / "run")
+    looked_at = [line for line in read(tmp_path / "run/fits/seed-1" / LOG) if "dev_eer" in line]
+    assert [set(line["dev"]) for line in looked_at] == [{kept}, {kept}]
+    card = Bundle.load(tmp_path / "run/bundle").config
+    assert f": {kept};" in card.trained_on
+    named = " ".join(figure.on for figure in card.measured)
+    assert f": {kept}" in named and gone not in named
+    with pytest.raises(UsageError, match="without names 'nobody'"):
+        run(config, shards=corpus, out=tmp_path / "new", changes=["without=[nobody]"])
+    with pytest.raises(UsageError, match="nothing forged"):
+        run(config, shards=corpus, out=tmp_path / "new", changes=[f"without=[{kept},{gone}]"])
+    assert report
+
+
 def test_interval_over_seeds_is_students():
     found = OverSeeds.of([0.1, 0.2, 0.3])
     assert found.mean == pytest.approx(0.2) and found.best == 0.1

@@ -162,6 +162,24 @@ def resynthesised(
     return np.pad(made[: len(samples)], (0, max(0, len(samples) - len(made))))
 
 
+def blurred(mel: Any, frames: float) -> Any:
+    """Log mel (B, n_mels, T), convolved with a Gaussian of so many frames and a third in bands."""
+    import torch
+    from torch.nn import functional as F
+
+    if frames <= 0:
+        return mel
+    image = mel.unsqueeze(1)
+    for deviation, shape in ((frames, (1, -1)), (frames / 3, (-1, 1))):
+        reach = max(1, round(3 * deviation))
+        steps = torch.arange(-reach, reach + 1, device=mel.device)
+        kernel = torch.exp(-0.5 * (steps / deviation) ** 2)
+        kernel = (kernel / kernel.sum()).view(1, 1, *shape)
+        padding = (reach, reach, 0, 0) if shape[0] == 1 else (0, 0, reach, reach)
+        image = F.conv2d(F.pad(image, padding, mode="replicate"), kernel)
+    return image.squeeze(1)
+
+
 def _numpy(samples: Any) -> np.ndarray:
     """A tensor or array of any device and shape as float32 (T,)."""
     if hasattr(samples, "detach"):

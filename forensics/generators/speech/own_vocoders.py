@@ -18,6 +18,7 @@ from forensics.generators.base import GeneratorParams, SpeechRequest, register_g
 from forensics.generators.speech.neural import (
     TorchGenerator,
     TorchParams,
+    blurred,
     resynthesised,
 )
 from forensics.requirements import Requirement, SafetensorsModel, model_folder
@@ -124,24 +125,6 @@ def between(recording: Any, made: Any, n_fft: int, share: float) -> Any:
     )
     gain = ((theirs.abs() + 1e-6) / (ours.abs() + 1e-6)) ** (1 - share)
     return torch.istft(ours * gain, **settings, length=made.shape[1])
-
-
-def blurred(mel: Any, frames: float) -> Any:
-    """Log mel (B, n_mels, T), convolved with a Gaussian of so many frames and a third in bands."""
-    import torch
-    from torch.nn import functional as F
-
-    if frames <= 0:
-        return mel
-    image = mel.unsqueeze(1)
-    for deviation, shape in ((frames, (1, -1)), (frames / 3, (-1, 1))):
-        reach = max(1, round(3 * deviation))
-        steps = torch.arange(-reach, reach + 1, device=mel.device)
-        kernel = torch.exp(-0.5 * (steps / deviation) ** 2)
-        kernel = (kernel / kernel.sum()).view(1, 1, *shape)
-        padding = (reach, reach, 0, 0) if shape[0] == 1 else (0, 0, reach, reach)
-        image = F.conv2d(F.pad(image, padding, mode="replicate"), kernel)
-    return image.squeeze(1)
 
 
 @register_generator

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from forensics.draws import Range, uniform, within
 from forensics.errors import UsageError
 from forensics.generators.base import GeneratorParams, SpeechRequest, register_generator
 from forensics.generators.speech.neural import (
     LOCAL_ONLY,
     TorchGenerator,
     TorchParams,
+    blurred,
     loaded,
     read_config,
     resynthesised,
@@ -31,9 +33,13 @@ class VocoderParams(TorchParams):
 
     Attributes:
         sampling_rate: Hz, for vocoders whose config has none (FastSpeech2ConformerHifiGan: 22 050).
+        smoothing: how far the mel spectrogram is blurred before speech is made of it, as acoustic
+            models of TTS would: standard deviation in frames, and a third of it in bands; one value
+            is drawn per item.
     """
 
     sampling_rate: int | None = Field(default=None, gt=0)
+    smoothing: Annotated[Range, within(0.0, 10.0)] = (0.0, 0.0)
 
 
 @register_generator
@@ -77,8 +83,11 @@ class TransformersVocoder(TorchGenerator[VocoderParams]):
 
     def forge(self, request: SpeechRequest) -> tuple[Any, int, dict[str, Any]]:
         vocoder = self._vocoder
-        samples = resynthesised(request, vocoder.rate, _WINDOW, lambda x: vocoder(x, request.seed))
-        return samples, vocoder.rate, {}
+        smoothing = uniform(np.random.default_rng(request.seed), self.params.smoothing)
+        samples = resynthesised(
+            request, vocoder.rate, _WINDOW, lambda x: vocoder(x, request.seed, smoothing)
+        )
+        return samples, vocoder.rate, {"smoothing": round(smoothing, 3)}
 
 
 class HifiganParams(VocoderParams):
@@ -151,10 +160,11 @@ class _HifiGan:
         )
         return mel.T.astype(np.float32)
 
-    def __call__(self, samples: np.ndarray, seed: int) -> Any:
+    def __call__(self, samples: np.ndarray, seed: int, smoothing: float) -> Any:
         import torch
 
-        return self.model(torch.from_numpy(self.mel(samples)).to(self.model.device))
+        mel = torch.from_numpy(self.mel(samples)).to(self.model.device)
+        return self.model(_smooth(mel, smoothing))
 
 
 class _Imported:
@@ -200,9 +210,9 @@ class _Imported:
         amplitudes = (spectrum.abs().square() + 1e-9).sqrt()
         return (self.filters @ amplitudes).clamp_min(1e-5).log().T
 
-    def __call__(self, samples: np.ndarray, seed: int) -> Any:
+    def __call__(self, samples: np.ndarray, seed: int, smoothing: float) -> Any:
         padded = np.pad(samples, (0, self.hop))  # else the last partial frame is lost
-        return self.model(self.mel(padded).to(self.model.device))
+        return self.model(_smooth(self.mel(padded).to(self.model.device), smoothing))
 
 
 class _UnivNet:
@@ -213,7 +223,7 @@ class _UnivNet:
         self.model = loaded(UnivNetModel, folder, params.device)
         self.rate: int = self.extractor.sampling_rate
 
-    def __call__(self, samples: np.ndarray, seed: int) -> Any:
+    def __call__(self, samples: np.ndarray, seed: int, smoothing: float) -> Any:
         # Without truncation=False the extractor cuts the input at ten seconds; the padded end
         # makes the output reach the last sample.
         inputs = self.extractor(
@@ -225,5 +235,11 @@ class _UnivNet:
             return_tensors="pt",
         ).to(self.model.device)
         return self.model(
-            input_features=inputs["input_features"], noise_sequence=inputs["noise_sequence"]
+            input_features=_smooth(inputs["input_features"][0], smoothing)[None],
+            noise_sequence=inputs["noise_sequence"],
         ).waveforms[0]
+
+
+def _smooth(mel: Any, frames: float) -> Any:
+    """Log mel (T, bins), blurred by so many frames and a third in bins."""
+    return blurred(mel.T[None], frames)[0].T

@@ -174,12 +174,15 @@ class ProductConfig(_Strict):
 
     Attributes:
         window_samples: heard at once by the detector in use.
+        without: systems, or kinds of systems, of the corpus that take no part: not in training, the
+            choice of weights, calibration or report. `forensics evaluate` says how they fare.
         calibrate: None leaves the scores as they are, and every verdict `uncertain`.
         limits: what the detector is known not to do, in words that go with every verdict.
         tensorboard: also log for TensorBoard.
     """
 
     window_samples: int = Field(default=64_600, ge=16_000)
+    without: tuple[str, ...] = ()
     calibrate: CalibrateConfig | None = None
     limits: str = ""
     licence: str = "Apache-2.0"

@@ -70,7 +70,7 @@ class FitPlan:
 
     def stages(self) -> list[frozenset[str] | None]:
         """The systems that each stage hears; None: all that the fold does."""
-        heard = [name for name in self.order if name not in self.fold.systems]
+        heard = [name for name in self.order if self.fold.system_heard(name, "")]
         if self.config.curriculum is None or not heard:
             return [None]
         parts = np.array_split(np.array(heard), min(self.config.curriculum.stages, len(heard)))

@@ -15,7 +15,6 @@ from forensics.networks.export import exported
 from forensics.shards import storage
 from forensics.shards.format import Split
 from forensics.training.detector.fit import CHECKPOINT, Fit, FitPlan
-from forensics.training.detector.folds import everything
 from forensics.training.detector.held_out import Scored, clips, concatenated
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.windows import Keep
@@ -117,6 +116,6 @@ def _made(plan: FitPlan, among: Processes, loaders: int) -> Fitted:
             ]
         )
     else:
-        test = scored("test", everything)
+        test = scored("test", fold.present)
     architecture, weights = exported(network)
     return Fitted(plan.folder, architecture, weights, fit.best[0], fit.step, dev, unheard, test)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from forensics.corpus.index import CorpusInfo
 from forensics.errors import UsageError
 
 
@@ -14,19 +15,26 @@ class Fold:
     """What one fit does not hear: these systems, and the speakers of part `part` of `parts`.
 
     With no parts it hears everything.
+
+    Attributes:
+        absent: systems that it does not hear and is not judged by either.
     """
 
     name: str
     systems: frozenset[str] = frozenset()
     part: int = 0
     parts: int = 0
+    absent: frozenset[str] = frozenset()
+
+    def present(self, system: str, group: str) -> bool:
+        return system not in self.absent
 
     def heard(self, system: str, group: str) -> bool:
         return self.system_heard(system, group) and not self.unheard_speaker(group)
 
     def system_heard(self, system: str, group: str) -> bool:
         """What may choose among weights: no training ever hears speakers of the dev split."""
-        return system not in self.systems
+        return self.present(system, group) and system not in self.systems
 
     def unheard_speaker(self, group: str) -> bool:
         digest = hashlib.sha256(group.encode()).digest()
@@ -43,7 +51,9 @@ class Fold:
     def compared(self, system: str, group: str) -> bool:
         """What of the dev split is scored in the end: real speech, and systems left out; all
         by a fit that leaves nothing out."""
-        return not self.systems or system == "bonafide" or system in self.systems
+        if not self.systems:
+            return self.present(system, group)
+        return system == "bonafide" or system in self.systems
 
 
 def everything(system: str, group: str) -> bool:
@@ -72,8 +82,18 @@ def systems_called(names: Iterable[str], kinds: Mapping[str, str]) -> frozenset[
     return frozenset(name for name in forged if name in wanted or kinds[name] in wanted)
 
 
-def left_out_systems(names: Collection[str], kinds: Mapping[str, str]) -> frozenset[str]:
+def kinds_of(info: CorpusInfo) -> dict[str, str]:
+    """System → kind."""
+    return {name: one.kind for name, one in info.systems.items()}
+
+
+def left_out_systems(
+    names: Collection[str], kinds: Mapping[str, str], field: str = "leave_out"
+) -> frozenset[str]:
     """The same, for a whole run to leave out.
+
+    Args:
+        field: of the config that names them, for messages.
 
     Raises:
         UsageError: one of the names is of nothing in the corpus, or nothing forged is left.
@@ -82,12 +102,12 @@ def left_out_systems(names: Collection[str], kinds: Mapping[str, str]) -> frozen
         if not systems_called([name], kinds):
             known = ", ".join(sorted(kinds.keys() - {"bonafide"}))
             raise UsageError(
-                f"leave_out names {name!r}, which the corpus does not have",
+                f"{field} names {name!r}, which the corpus does not have",
                 f"name systems ({known}) or their kinds",
             )
     left_out = systems_called(names, kinds)
     if left_out >= kinds.keys() - {"bonafide"}:
-        raise UsageError("leave_out leaves nothing forged to train on", "name fewer systems")
+        raise UsageError(f"{field} leaves nothing forged to train on", "name fewer systems")
     return left_out
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,7 +45,7 @@ from forensics.training.detector.curriculum import fingerprint_strengths
 from forensics.training.detector.ensemble import joined
 from forensics.training.detector.fit import FitPlan
 from forensics.training.detector.fitted import Fitted, fitted
-from forensics.training.detector.folds import Fold, crossed_folds
+from forensics.training.detector.folds import Fold, crossed_folds, kinds_of, left_out_systems
 from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.report import Report, write_report
@@ -226,11 +227,13 @@ def _order(config: DetectorConfig, corpus: str, out: Path) -> tuple[str, ...]:
 
 def _folds(config: SpeechTrainConfig, info: CorpusInfo) -> list[tuple[str, Fold, int]]:
     """Name, fold and seed: a fit of everything for each seed, the crossed ones with the first."""
-    folds = [(f"seed-{seed}", Fold("all"), seed) for seed in config.seeds]
+    absent = left_out_systems(config.without, kinds_of(info), "without")
+    folds = [(f"seed-{seed}", Fold("all", absent=absent), seed) for seed in config.seeds]
     if config.calibrate is None:
         return folds
-    crossed = crossed_folds(config.calibrate.leave_out, set(info.systems) - {"bonafide"})
-    return [*folds, *((fold.name, fold, config.seeds[0]) for fold in crossed)]
+    crossed = crossed_folds(config.calibrate.leave_out, set(info.systems) - {"bonafide"} - absent)
+    first = config.seeds[0]
+    return [*folds, *((fold.name, replace(fold, absent=absent), first) for fold in crossed)]
 
 
 def _steps(fit: FitConfig, corpus: str) -> int:
@@ -302,14 +305,15 @@ def _card(
         sampling_rate=kind.sampling_rate,
         window_samples=config.window_samples,
         measured=tuple(measured),
-        trained_on=provenance(info),
+        trained_on=provenance(info, left_out_systems(config.without, kinds_of(info), "without")),
         limits=config.limits,
         licence=config.licence,
         **known,
     )
 
 
-def provenance(info: CorpusInfo) -> str:
-    systems = ", ".join(sorted(name for name in info.systems if name != "bonafide"))
+def provenance(info: CorpusInfo, without: Collection[str] = ()) -> str:
+    """The corpus, its systems but those that took no part, and its licences."""
+    systems = ", ".join(sorted(set(info.systems) - {"bonafide", *without}))
     licences = ", ".join(sorted(info.licences))
     return f"corpus {info.name} (plan {info.plan[:12]}): {systems}; licences: {licences}"

@@ -28,6 +28,7 @@ from forensics.training.detector.crew import fit_all
 from forensics.training.detector.folds import (
     Fold,
     crossed_folds,
+    kinds_of,
     left_out_systems,
     systems_called,
 )
@@ -132,11 +133,6 @@ def crossed(calibrate: LocaliserCalibrateConfig | None, info: CorpusInfo) -> lis
     kinds = kinds_of(info)
     left_out = [systems_called(names, kinds) for names in calibrate.leave_out]
     return crossed_folds(left_out, kinds.keys() - {"bonafide"})
-
-
-def kinds_of(info: CorpusInfo) -> dict[str, str]:
-    """System → kind."""
-    return {name: one.kind for name, one in info.systems.items()}
 
 
 def claim_run(out: Path, info: CorpusInfo, config: BaseModel) -> None:

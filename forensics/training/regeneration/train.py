@@ -27,9 +27,9 @@ from forensics.networks.regeneration import Regeneration, RegenerationConfig
 from forensics.progress import Progress
 from forensics.shards.format import Split
 from forensics.shards.storage import publish
-from forensics.training.detector.folds import left_out_systems
+from forensics.training.detector.folds import kinds_of, left_out_systems
 from forensics.training.detector.train import check_splits, provenance
-from forensics.training.localiser.train import BUNDLE, claim_run, kinds_of
+from forensics.training.localiser.train import BUNDLE, claim_run
 from forensics.training.regeneration.config import RegenerationTrainConfig
 from forensics.training.regeneration.rows import ANEW, PASTED, PRISTINE, Rows, rows_of
 
