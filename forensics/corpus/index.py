@@ -69,6 +69,11 @@ class CorpusInfo(_Strict):
     failures_by_reason: dict[str, int]
     missing_systems: dict[str, str]
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """System → kind, `bonafide` among them."""
+        return {name: one.kind for name, one in self.systems.items()}
+
 
 def finish_corpus(plan: Plan[Any, Any, Any], out: str) -> CorpusInfo:
     """Write `manifest.parquet`, then `info.json`, from the sidecars."""

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from forensics.corpus.index import CorpusInfo
 from forensics.errors import UsageError
 
 
@@ -80,11 +79,6 @@ def systems_called(names: Iterable[str], kinds: Mapping[str, str]) -> frozenset[
     wanted = set(names)
     forged = kinds.keys() - {"bonafide"}
     return frozenset(name for name in forged if name in wanted or kinds[name] in wanted)
-
-
-def kinds_of(info: CorpusInfo) -> dict[str, str]:
-    """System → kind."""
-    return {name: one.kind for name, one in info.systems.items()}
 
 
 def left_out_systems(

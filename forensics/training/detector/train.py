@@ -45,7 +45,7 @@ from forensics.training.detector.curriculum import fingerprint_strengths
 from forensics.training.detector.ensemble import joined
 from forensics.training.detector.fit import FitPlan
 from forensics.training.detector.fitted import Fitted, fitted
-from forensics.training.detector.folds import Fold, crossed_folds, kinds_of, left_out_systems
+from forensics.training.detector.folds import Fold, crossed_folds, left_out_systems
 from forensics.training.detector.held_out import Scored
 from forensics.training.detector.processes import Processes
 from forensics.training.detector.report import Report, write_report
@@ -101,7 +101,8 @@ def _train(
     parts = config.apart()
     # Members' scores are put on one scale by the real speech of the dev split.
     check_splits(info, calibrated=config.calibrate is not None or len(parts) > 1)
-    folds = _folds(config, info)
+    absent = left_out_systems(config.without, info.kinds, "without")
+    folds = _folds(config, info, absent)
     among.agreed(lambda: _claim(out, info, config))
     plans = [
         plan
@@ -129,7 +130,7 @@ def _train(
         ]
     report = Report.of(finals, chosen, calibrated, measured)
     if among.is_first:
-        card = _card(config, info, finals[chosen], calibrated, measured)
+        card = _card(config, info, absent, finals[chosen], calibrated, measured)
         write_report(report, out)
         Bundle.save(out / BUNDLE, card, finals[chosen].weights)
     return report
@@ -225,9 +226,10 @@ def _order(config: DetectorConfig, corpus: str, out: Path) -> tuple[str, ...]:
     return tuple(json.loads(path.read_text()))
 
 
-def _folds(config: SpeechTrainConfig, info: CorpusInfo) -> list[tuple[str, Fold, int]]:
+def _folds(
+    config: SpeechTrainConfig, info: CorpusInfo, absent: frozenset[str]
+) -> list[tuple[str, Fold, int]]:
     """Name, fold and seed: a fit of everything for each seed, the crossed ones with the first."""
-    absent = left_out_systems(config.without, kinds_of(info), "without")
     folds = [(f"seed-{seed}", Fold("all", absent=absent), seed) for seed in config.seeds]
     if config.calibrate is None:
         return folds
@@ -290,6 +292,7 @@ def _measurements(on: str, scored: Scored, command: str) -> list[Measurement]:
 def _card(
     config: SpeechTrainConfig,
     info: CorpusInfo,
+    absent: frozenset[str],
     final: Fitted,
     calibrated: Calibrated | None,
     measured: list[Measurement],
@@ -305,7 +308,7 @@ def _card(
         sampling_rate=kind.sampling_rate,
         window_samples=config.window_samples,
         measured=tuple(measured),
-        trained_on=provenance(info, left_out_systems(config.without, kinds_of(info), "without")),
+        trained_on=provenance(info, absent),
         limits=config.limits,
         licence=config.licence,
         **known,

@@ -121,9 +121,7 @@ def train(
 def _left_out(config: FusionConfig, corpus: str) -> list[str]:
     if not config.leave_out:
         return []
-    systems = inspect_corpus(corpus).systems
-    kinds = {name: one.kind for name, one in systems.items()}
-    return sorted(left_out_systems(config.leave_out, kinds))
+    return sorted(left_out_systems(config.leave_out, inspect_corpus(corpus).kinds))
 
 
 def measurements(

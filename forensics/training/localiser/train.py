@@ -28,7 +28,6 @@ from forensics.training.detector.crew import fit_all
 from forensics.training.detector.folds import (
     Fold,
     crossed_folds,
-    kinds_of,
     left_out_systems,
     systems_called,
 )
@@ -88,7 +87,7 @@ def _train(
     check_splits(info, calibrated=config.calibrate is not None)
     fit = with_lanes(config.fit, among.count, loaders)
     config = config.model_copy(update={"fit": fit})
-    left_out = left_out_systems(config.leave_out, kinds_of(info))
+    left_out = left_out_systems(config.leave_out, info.kinds)
     folds = [Fold("all", left_out), *crossed(config.calibrate, info)]
     among.agreed(lambda: claim_run(out, info, config))
     plans = [
@@ -130,7 +129,7 @@ def crossed(calibrate: LocaliserCalibrateConfig | None, info: CorpusInfo) -> lis
     """The fits for calibration; names in `leave_out` are systems or kinds of editors."""
     if calibrate is None:
         return []
-    kinds = kinds_of(info)
+    kinds = info.kinds
     left_out = [systems_called(names, kinds) for names in calibrate.leave_out]
     return crossed_folds(left_out, kinds.keys() - {"bonafide"})
 

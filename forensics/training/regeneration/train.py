@@ -27,7 +27,7 @@ from forensics.networks.regeneration import Regeneration, RegenerationConfig
 from forensics.progress import Progress
 from forensics.shards.format import Split
 from forensics.shards.storage import publish
-from forensics.training.detector.folds import kinds_of, left_out_systems
+from forensics.training.detector.folds import left_out_systems
 from forensics.training.detector.train import check_splits, provenance
 from forensics.training.localiser.train import BUNDLE, claim_run
 from forensics.training.regeneration.config import RegenerationTrainConfig
@@ -85,7 +85,7 @@ def _train(
     network = Regeneration(built).to(device)
     claim_run(out, info, config)
     traces = network.traces.eval()
-    left_out = left_out_systems(config.leave_out, kinds_of(info))
+    left_out = left_out_systems(config.leave_out, info.kinds)
     heard = rows_of(corpus, "train", config.copies, config.seed, traces, device, out)
     heard = heard.where(~np.isin(heard.system, sorted(left_out)))
     _check(heard, "train")
